@@ -1,0 +1,2 @@
+//! The `mcp-ext` command.
+fn main() {}

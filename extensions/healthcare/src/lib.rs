@@ -1,0 +1,24 @@
+//! FHIR R4 search and read: the wire types, and behind feature `server` the store that answers them.
+//!
+//! HL7 and FHIR are registered trademarks of Health Level Seven International; this project is not affiliated with it.
+
+pub mod types;
+
+#[cfg(feature = "server")]
+pub mod cursor;
+#[cfg(feature = "server")]
+pub mod dates;
+#[cfg(feature = "server")]
+mod decimal;
+#[cfg(feature = "server")]
+mod index;
+#[cfg(feature = "server")]
+mod json;
+#[cfg(feature = "server")]
+pub mod scope;
+#[cfg(feature = "server")]
+pub mod search;
+#[cfg(feature = "server")]
+pub mod store;
+#[cfg(feature = "server")]
+mod title;

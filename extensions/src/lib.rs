@@ -1,0 +1,91 @@
+//! Typed, negotiated extensions for the Model Context Protocol: declare once, plug into any server.
+//!
+//! An extension is an annotated trait. From it come the advertisement, the negotiation, typed and gated handlers, a
+//! typed client, tools, and JSON Schemas.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `client` | a typed client for each extension |
+//! | `rmcp` | [`rmcp`]: extensions in front of any rmcp server, typed clients over any rmcp client |
+//! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
+//!
+//! No feature enables an extension: that takes a call of
+//! [`ExtensionSetBuilder::enable`](mcp_ext_core::ExtensionSetBuilder::enable).
+//!
+//! ```
+//! use mcp_ext::prelude::*;
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! pub struct Greeting {
+//!     text: String,
+//! }
+//!
+//! #[derive(Serialize, Deserialize, JsonSchema)]
+//! pub struct Name {
+//!     name: String,
+//! }
+//!
+//! /// Greets people.
+//! #[extension(id = "com.example/greeting", revision = "2026-11-01")]
+//! pub trait Greeter {
+//!     /// Greets one person.
+//!     #[method]
+//!     #[tool(hints(read_only))]
+//!     async fn greet(&self, cx: &ToolCx<GreeterExtension>, params: Name) -> Result<Greeting, Infallible>;
+//! }
+//!
+//! struct Polite;
+//!
+//! #[handlers]
+//! impl Greeter for Polite {
+//!     async fn greet(&self, _: &ToolCx<GreeterExtension>, params: Name) -> Result<Greeting, Infallible> {
+//!         Ok(Greeting { text: format!("Good day, {}.", params.name) })
+//!     }
+//! }
+//!
+//! let extensions = ExtensionSet::builder().enable(GreeterExtension::provide(Polite)).build()?;
+//! assert_eq!(extensions.contracts().count(), 1);
+//! # Ok::<(), BuildError>(())
+//! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[doc(inline)]
+pub use mcp_ext_core::*;
+#[doc(hidden)]
+pub use mcp_ext_core::__private_0_1_0;
+pub use mcp_ext_macros::{
+    __FacadeExtensionError as ExtensionError, __facade_extension as extension, __facade_handlers as handlers,
+    __facade_settings as settings,
+};
+
+/// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].
+#[cfg(feature = "healthcare")]
+pub mod healthcare {
+    #[doc(inline)]
+    pub use mcp_ext_healthcare::*;
+}
+
+/// Extensions in front of any rmcp server. See [`mcp_ext_rmcp`].
+#[cfg(feature = "rmcp")]
+pub mod rmcp {
+    #[doc(inline)]
+    pub use mcp_ext_rmcp::*;
+}
+
+/// What writing, providing and calling an extension needs.
+pub mod prelude {
+    pub use std::collections::{BTreeMap, BTreeSet};
+    pub use std::convert::Infallible;
+
+    #[cfg(feature = "client")]
+    pub use mcp_ext_core::client::{CallError, Caller, Negotiation};
+    pub use mcp_ext_core::{
+        BuildError, Contract, Cx, Extension, ExtensionError, ExtensionSet, NoParams, NoSettings, ToolCx,
+    };
+    #[cfg(feature = "rmcp")]
+    pub use mcp_ext_rmcp::ServerExtensions;
+
+    pub use crate::{ExtensionError, extension, handlers, settings};
+}

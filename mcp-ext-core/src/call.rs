@@ -1,0 +1,288 @@
+//! One call on its way through an extension: params in, payload or failure out.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::contract::Item;
+use crate::cx::{CallCx, Cx, ToolCx};
+use crate::error::ExtensionError;
+use crate::extension::{AnySettings, Extension};
+use crate::faults::{self, Fault};
+use crate::request::Params;
+use crate::wire::{JsonObject, RpcError, code};
+
+/// Longest text of a tool's error, in bytes.
+const MAX_ERROR_TEXT: usize = 8 * 1024;
+
+/// The form an answer is wanted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    Value,
+}
+
+/// What a handler gave, before it is wrapped and stamped.
+#[derive(Debug)]
+pub enum Payload {
+    /// As JSON text, for adapters that write frames themselves.
+    Text(String),
+    /// As a value.
+    Value(Value),
+}
+
+impl Payload {
+    /// The payload as a value.
+    ///
+    /// # Errors
+    /// [`Failure::Rpc`] if the text is not JSON, which a serialiser never gives.
+    pub(crate) fn into_value(self) -> Result<Value, Failure> {
+        match self {
+            Self::Value(value) => Ok(value),
+            Self::Text(text) => serde_json::from_str(&text).map_err(|_| unserialisable()),
+        }
+    }
+}
+
+/// Why a call gave no payload.
+#[derive(Debug)]
+pub enum Failure {
+    /// A protocol error, whatever was called.
+    Rpc(RpcError),
+    /// The params or arguments do not fit.
+    Params(Vec<Fault>),
+    /// One of the extension's own errors.
+    Own {
+        /// Its code.
+        code: i32,
+        /// `data.kind`.
+        kind: &'static str,
+        /// One sentence.
+        message: String,
+        /// `data.details`.
+        details: JsonObject,
+        /// Whether trying again may help.
+        retryable: bool,
+    },
+}
+
+impl From<RpcError> for Failure {
+    fn from(error: RpcError) -> Self {
+        Self::Rpc(error)
+    }
+}
+
+fn unserialisable() -> Failure {
+    Failure::Rpc(
+        RpcError::new(
+            code::INTERNAL_ERROR,
+            "the handler's result could not be written as JSON",
+        )
+        .with_data(json!({ "kind": "unserialisable_result" })),
+    )
+}
+
+/// What a call gave.
+pub type Outcome = Result<Payload, Failure>;
+
+/// One call, as generated code sees it.
+pub struct Call<'a> {
+    pub(crate) cx: Arc<CallCx>,
+    pub(crate) item: &'static Item,
+    pub(crate) params: Params<'a>,
+    pub(crate) settings: AnySettings,
+    pub(crate) negotiated: bool,
+    pub(crate) form: Form,
+}
+
+impl Call<'_> {
+    /// Opens a call that is only reached when the extension was negotiated.
+    ///
+    /// # Errors
+    /// [`Failure::Params`] with every fault.
+    pub fn method<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(Cx<E>, T), Failure> {
+        let settings = self.settings::<E>()?;
+        Ok((Cx::new(self.cx.clone(), settings), self.decode()?))
+    }
+
+    /// Opens a call that any client may make.
+    ///
+    /// # Errors
+    /// [`Failure::Params`] with every fault.
+    pub fn tool<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(ToolCx<E>, T), Failure> {
+        let settings = self.settings::<E>()?;
+        Ok((
+            ToolCx::new(self.cx.clone(), settings, self.negotiated),
+            self.decode()?,
+        ))
+    }
+
+    /// Turns a handler's result into the outcome.
+    ///
+    /// # Errors
+    /// The handler's own error, or that the result cannot be written as JSON.
+    pub fn reply<T: Serialize, X: ExtensionError>(self, result: Result<T, X>) -> Outcome {
+        match result {
+            Ok(value) => match self.form {
+                Form::Text => serde_json::to_string(&value)
+                    .map(Payload::Text)
+                    .map_err(|_| unserialisable()),
+                Form::Value => serde_json::to_value(&value)
+                    .map(Payload::Value)
+                    .map_err(|_| unserialisable()),
+            },
+            Err(error) => Err(own::<X>(&error)),
+        }
+    }
+
+    /// The answer when the index is not one of the contract: the generated `match` needs it, the set never asks.
+    pub fn no_such_item(self) -> Outcome {
+        Err(Failure::Rpc(RpcError::method_not_found(self.item.name)))
+    }
+
+    fn settings<E: Extension>(&self) -> Result<Arc<E::Negotiated>, Failure> {
+        self.settings.clone().downcast().map_err(|_| {
+            Failure::Rpc(
+                RpcError::new(
+                    code::INTERNAL_ERROR,
+                    "the negotiated settings are of another extension",
+                )
+                .with_data(
+                    json!({ "kind": "settings_type", "extension": E::CONTRACT.id.as_str() }),
+                ),
+            )
+        })
+    }
+
+    fn decode<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
+        let params = std::mem::replace(&mut self.params, Params::None);
+        let (error, value) = match params {
+            Params::Raw(raw) => match serde_json::from_str(raw.get()) {
+                Ok(params) => return Ok(params),
+                Err(error) => (
+                    error,
+                    serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+                ),
+            },
+            // `T::deserialize(&value)` borrows, so that the value is still there to be explained.
+            Params::Value(value) => match T::deserialize(&value) {
+                Ok(params) => return Ok(params),
+                Err(error) => (error, value),
+            },
+            Params::None => {
+                let empty = Value::Object(JsonObject::new());
+                match T::deserialize(&empty) {
+                    Ok(params) => return Ok(params),
+                    Err(error) => (error, empty),
+                }
+            }
+        };
+        Err(explain(&error, &value, self.item))
+    }
+}
+
+// Not generic, so that it is compiled once.
+fn explain(error: &serde_json::Error, value: &Value, item: &Item) -> Failure {
+    let mut found = faults::find(value, &item.params, item.echo);
+    if found.is_empty() {
+        found.push(faults::from_serde(error, value));
+    }
+    Failure::Params(found)
+}
+
+fn own<X: ExtensionError>(error: &X) -> Failure {
+    let spec = X::ERRORS.get(error.index());
+    Failure::Own {
+        code: spec.map_or(code::INTERNAL_ERROR, |s| s.code),
+        kind: spec.map_or("undeclared", |s| s.kind),
+        message: error.message(),
+        details: error.details(),
+        retryable: spec.is_some_and(|s| s.retryable),
+    }
+}
+
+impl Failure {
+    /// The failure as a JSON-RPC error of a method of `extension`.
+    pub(crate) fn into_rpc(self, extension: &str) -> RpcError {
+        match self {
+            Self::Rpc(error) => error,
+            Self::Params(faults) => RpcError::new(code::INVALID_PARAMS, summary("params", &faults))
+                .with_data(
+                    json!({ "extension": extension, "kind": "invalid_params", "faults": faults }),
+                ),
+            Self::Own {
+                code,
+                kind,
+                message,
+                details,
+                retryable,
+            } => {
+                let mut data = json!({ "extension": extension, "kind": kind });
+                if !details.is_empty() {
+                    data["details"] = Value::Object(details);
+                }
+                if retryable {
+                    data["retryable"] = true.into();
+                }
+                RpcError::new(code, message).with_data(data)
+            }
+        }
+    }
+
+    /// The failure as a tool result with `isError: true`, or still a protocol error.
+    pub(crate) fn into_tool_result(self, extension: &str) -> Result<JsonObject, RpcError> {
+        let (text, error) = match self {
+            Self::Rpc(error) => return Err(error),
+            Self::Params(faults) => {
+                let mut text = summary("arguments", &faults);
+                for fault in &faults {
+                    text.push_str("\n- ");
+                    text.push_str(&fault.message);
+                }
+                let error = json!({
+                    "extension": extension, "kind": "invalid_params", "message": summary("arguments", &faults), "faults": faults,
+                });
+                (text, error)
+            }
+            Self::Own {
+                kind,
+                message,
+                details,
+                retryable,
+                ..
+            } => {
+                let mut error = json!({ "extension": extension, "kind": kind, "message": message, "retryable": retryable });
+                if !details.is_empty() {
+                    error["details"] = Value::Object(details);
+                }
+                (message, error)
+            }
+        };
+        Ok(tool_error(&text, error))
+    }
+}
+
+/// A tool result with `isError: true`.
+pub(crate) fn tool_error(text: &str, error: Value) -> JsonObject {
+    let mut end = text.len().min(MAX_ERROR_TEXT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let Value::Object(result) = json!({
+        "content": [{ "type": "text", "text": &text[..end] }],
+        "structuredContent": { "error": error },
+        "isError": true,
+    }) else {
+        return JsonObject::new();
+    };
+    result
+}
+
+fn summary(what: &str, faults: &[Fault]) -> String {
+    match faults {
+        [one] => format!("the {what} do not fit: {}", one.message),
+        many => format!("the {what} do not fit in {} places", many.len()),
+    }
+}

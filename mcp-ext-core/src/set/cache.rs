@@ -1,0 +1,64 @@
+//! Negotiated settings, kept per declared object: the same client sends the same object on every request.
+
+use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock};
+
+use super::Enabled;
+use crate::extension::{AnySettings, NegotiationFailure};
+use crate::wire::JsonObject;
+
+/// A bounded list, oldest out first. A handful of distinct objects is the common case, so it is searched in order.
+pub(crate) struct Cache {
+    entries: RwLock<VecDeque<(JsonObject, AnySettings)>>,
+    capacity: usize,
+    max_bytes: usize,
+}
+
+impl Cache {
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
+        Self {
+            entries: RwLock::new(VecDeque::new()),
+            capacity,
+            max_bytes,
+        }
+    }
+
+    fn get(&self, declared: &JsonObject) -> Option<AnySettings> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .iter()
+            .find(|(key, _)| key == declared)
+            .map(|(_, settings)| settings.clone())
+    }
+
+    fn put(&self, declared: &JsonObject, settings: &AnySettings) {
+        if self.capacity == 0 || super::route::size_of_object(declared) > self.max_bytes {
+            return;
+        }
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if entries.iter().any(|(key, _)| key == declared) {
+            return;
+        }
+        if entries.len() >= self.capacity {
+            entries.pop_front();
+        }
+        entries.push_back((declared.clone(), settings.clone()));
+    }
+}
+
+impl Enabled {
+    /// Combines a client's declared settings with the server's. The same input always gives the same output; the
+    /// cache only saves the work.
+    pub(crate) fn negotiate(
+        &self,
+        declared: &JsonObject,
+    ) -> Result<AnySettings, NegotiationFailure> {
+        if let Some(settings) = self.cache.get(declared) {
+            return Ok(settings);
+        }
+        self.check_revision(declared)?;
+        let settings = self.negotiator.negotiate(declared)?;
+        self.cache.put(declared, &settings);
+        Ok(settings)
+    }
+}
