@@ -1,2 +1,56 @@
-//! The `mcp-ext` command.
-fn main() {}
+//! The `mcp-ext` command: see extensions work, serve them, list them.
+
+mod demo;
+mod list;
+mod serve;
+mod set;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Protocol extensions for MCP servers: see them work, serve them, list them.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  mcp-ext demo                                   watch real clients and servers negotiate and call
+  mcp-ext serve --enable healthcare --data bundled
+                                                 serve FHIR search and read over stdio, for any MCP client
+  mcp-ext serve --enable healthcare --data bundled --http 127.0.0.1:8080
+                                                 the same over Streamable HTTP, at /mcp
+  mcp-ext list                                   which extensions this program knows
+
+Exit codes: 0 all is well, 1 something failed (the message says what), 2 wrong usage.";
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Serve(serve::Args),
+    List(list::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args).await,
+        Command::Serve(args) => serve::run(args).await.map(|()| true),
+        Command::List(args) => list::run(&args).map(|()| true),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            anstream::eprintln!("mcp-ext: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What can go wrong, in one sentence for the person at the terminal.
+type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -51,13 +51,13 @@
 //! ```
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[doc(inline)]
-pub use mcp_ext_core::*;
 #[doc(hidden)]
 pub use mcp_ext_core::__private_0_1_0;
+#[doc(inline)]
+pub use mcp_ext_core::*;
 pub use mcp_ext_macros::{
-    __FacadeExtensionError as ExtensionError, __facade_extension as extension, __facade_handlers as handlers,
-    __facade_settings as settings,
+    __FacadeExtensionError as ExtensionError, __facade_extension as extension,
+    __facade_handlers as handlers, __facade_settings as settings,
 };
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].
@@ -82,7 +82,8 @@ pub mod prelude {
     #[cfg(feature = "client")]
     pub use mcp_ext_core::client::{CallError, Caller, Negotiation};
     pub use mcp_ext_core::{
-        BuildError, Contract, Cx, Extension, ExtensionError, ExtensionSet, NoParams, NoSettings, ToolCx,
+        BuildError, Contract, Cx, Extension, ExtensionError, ExtensionSet, NoParams, NoSettings,
+        ToolCx,
     };
     #[cfg(feature = "rmcp")]
     pub use mcp_ext_rmcp::ServerExtensions;

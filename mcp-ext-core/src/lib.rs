@@ -15,6 +15,7 @@ pub mod contract;
 pub mod cx;
 pub mod envelope;
 mod error;
+mod expand_support;
 mod extension;
 pub mod faults;
 pub mod headers;
@@ -72,6 +73,7 @@ pub mod __private_0_1_0 {
     pub use crate::contract::*;
     pub use crate::cx::{Cx, NoNotifications, NotificationHandle, ToolCx};
     pub use crate::error::{ErrorSpec, ExtensionError};
+    pub use crate::expand_support::*;
     pub use crate::extension::{Enable, Extension, HandlerResult, NoParams, NoSettings, Serves};
     pub use crate::id::ExtensionId;
     pub use crate::protocol::{ProtocolRange, ProtocolVersion};

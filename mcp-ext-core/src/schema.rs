@@ -361,7 +361,7 @@ pub fn is_required_string(ty: &TypeSchema, member: &str) -> bool {
 ///     "type": "object",
 ///     "properties": {
 ///         "submission": { "type": "string", "description": "Which submission." },
-///         "limit": { "type": "integer", "minimum": 0 }
+///         "limit": { "type": "integer", "minimum": 0, "maximum": 4294967295_u32 }
 ///     },
 ///     "required": ["submission"]
 /// }));
@@ -800,7 +800,17 @@ impl<'a> Inliner<'a> {
                 "format"
                     if !value
                         .as_str()
-                        .is_some_and(|format| KNOWN_FORMATS.contains(&format)) => {}
+                        .is_some_and(|format| KNOWN_FORMATS.contains(&format)) =>
+                {
+                    // Of the formats dropped, those of 32 bits are the only sign of a bound.
+                    let (low, high) = match value.as_str() {
+                        Some("int32") => (i64::from(i32::MIN), i64::from(i32::MAX)),
+                        Some("uint32") => (0, i64::from(u32::MAX)),
+                        _ => continue,
+                    };
+                    node.schema.entry("minimum").or_insert_with(|| low.into());
+                    node.schema.entry("maximum").or_insert_with(|| high.into());
+                }
                 "default" if value.is_null() => {}
                 "type" => node.set_type(value),
                 "enum" => node.set_enum(value),

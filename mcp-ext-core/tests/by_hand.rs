@@ -675,6 +675,323 @@ fn a_handler_can_bind_a_cursor_to_the_principal() {
     }
 }
 
+// ---- bounds and faults -------------------------------------------------------------------------------------------
+
+fn limited(limits: mcp_ext_core::Limits) -> (Arc<Lms>, ExtensionSet) {
+    let lms = Arc::new(Lms::default());
+    let set = ExtensionSet::builder()
+        .enable(GradingExtension::provide(lms.clone()))
+        .limits(limits)
+        .build()
+        .unwrap();
+    (lms, set)
+}
+
+fn declared() -> Value {
+    json!({"com.example/grading": {}})
+}
+
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!(1), |inner, _| json!([inner]))
+}
+
+#[test]
+fn bounds_on_depth_size_and_declarations_hold_before_the_handler() {
+    let limits = mcp_ext_core::Limits {
+        max_depth: 8,
+        max_params_bytes: 1_000,
+        max_declared: 4,
+        ..Default::default()
+    };
+    let (lms, set) = limited(limits);
+    let many: JsonObject = (0..5)
+        .map(|i| (format!("com.example/e{i}"), json!({})))
+        .collect();
+    let cases = [
+        (
+            json!({"course": "c", "x": nested(9)}),
+            declared(),
+            "too_deep",
+        ),
+        (
+            json!({"course": "c".repeat(2_000)}),
+            declared(),
+            "too_large",
+        ),
+        (
+            json!({"course": "c"}),
+            Value::Object(many),
+            "too_many_extensions",
+        ),
+    ];
+    for (params, extensions, kind) in cases {
+        // As text, through the raw adapter.
+        let answer = raw_adapter(
+            &set,
+            &modern(RUBRICS, params.clone(), extensions.clone()),
+            SessionDeclaration::none(),
+            None,
+            None,
+        )
+        .unwrap();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        assert_eq!(answer["error"]["data"]["kind"], kind);
+        // As a value, as under an SDK.
+        let meta =
+            json!({"io.modelcontextprotocol/clientCapabilities": {"extensions": extensions}});
+        let incoming = Incoming::new(Era::Modern, mcp_ext_core::request::Target::Method(RUBRICS))
+            .params(mcp_ext_core::request::Params::Value(params))
+            .meta(meta.as_object().unwrap().clone());
+        let Route::Refused(error) = set.route(incoming) else {
+            panic!("not refused: {kind}")
+        };
+        assert_eq!(error.data.unwrap()["kind"], kind);
+    }
+    assert!(lms.calls.lock().unwrap().is_empty());
+}
+
+#[test]
+fn calls_beyond_the_limit_are_turned_away_and_the_place_comes_back() {
+    let (_, set) = limited(mcp_ext_core::Limits {
+        max_concurrent: 1,
+        ..Default::default()
+    });
+    let incoming = || {
+        let meta =
+            json!({"io.modelcontextprotocol/clientCapabilities": {"extensions": declared()}});
+        Incoming::new(Era::Modern, mcp_ext_core::request::Target::Method(RUBRICS))
+            .params(mcp_ext_core::request::Params::Value(json!({"course": "c"})))
+            .meta(meta.as_object().unwrap().clone())
+    };
+    let Route::Call(first) = set.route(incoming()) else {
+        panic!("not routed")
+    };
+    let Route::Refused(error) = set.route(incoming()) else {
+        panic!("not refused")
+    };
+    assert_eq!(error.data.unwrap()["kind"], "busy");
+    drop(first);
+    let Route::Call(second) = set.route(incoming()) else {
+        panic!("the place did not come back")
+    };
+    block_on(second.run()).unwrap();
+    assert!(matches!(set.route(incoming()), Route::Call(_)));
+}
+
+#[test]
+fn params_that_do_not_fit_are_explained_without_showing_them() {
+    let (lms, set) = set();
+    let secret = "s3cret-value";
+    let frame = modern(
+        RUBRICS,
+        json!({"course": 7, "cursor": {"s3cret-value": secret}}),
+        declared(),
+    );
+    let answer = raw_adapter(&set, &frame, SessionDeclaration::none(), None, None).unwrap();
+    assert_eq!(answer["error"]["code"], -32602);
+    assert_eq!(answer["error"]["data"]["extension"], "com.example/grading");
+    assert_eq!(answer["error"]["data"]["kind"], "invalid_params");
+    let faults = answer["error"]["data"]["faults"].as_array().unwrap();
+    assert_eq!(faults[0]["pointer"], "/course", "{answer}");
+    assert_eq!(faults.len(), 2, "every fault at once: {answer}");
+    assert!(!answer.to_string().contains(secret));
+    // A tool says it in words, as its result.
+    let call = json!({"name": "grade_submission", "arguments": {"course": 7}});
+    let answer = raw_adapter(
+        &set,
+        &modern("tools/call", call, json!({})),
+        SessionDeclaration::none(),
+        None,
+        None,
+    )
+    .unwrap();
+    assert_eq!(answer["result"]["isError"], true);
+    assert!(
+        answer["result"]["content"][0]["text"]
+            .as_str()
+            .unwrap()
+            .contains("course")
+    );
+    assert!(lms.calls.lock().unwrap().is_empty());
+}
+
+#[test]
+fn settings_of_a_wrong_type_are_bad_params_of_this_extension_alone() {
+    let (_, set) = set();
+    let wrong = json!({"com.example/grading": {"maxBatch": "many"}});
+    let answer = raw_adapter(
+        &set,
+        &modern(RUBRICS, json!({"course": "c"}), wrong),
+        SessionDeclaration::none(),
+        None,
+        None,
+    )
+    .unwrap();
+    assert_eq!(answer["error"]["code"], -32602);
+    assert_eq!(answer["error"]["data"]["kind"], "invalid_settings");
+    assert_eq!(
+        answer["error"]["data"]["faults"][0]["pointer"], "/maxBatch",
+        "{answer}"
+    );
+    // Another extension's settings may be whatever object they like (NEG-10, NEG-12).
+    let foreign =
+        json!({"com.example/grading": {"new": 1}, "org.other/thing": {"maxBatch": "many"}});
+    let answer = raw_adapter(
+        &set,
+        &modern(RUBRICS, json!({"course": "c"}), foreign),
+        SessionDeclaration::none(),
+        None,
+        None,
+    )
+    .unwrap();
+    assert!(answer["result"].is_object(), "{answer}");
+}
+
+#[test]
+fn an_unknown_revision_counts_as_a_mismatch() {
+    let (_, set) = set();
+    for (revision, passes) in [(json!("2026-11-01"), true), (json!("2031-01-01"), false)] {
+        let extensions = json!({"com.example/grading": {"revision": revision}});
+        let answer = raw_adapter(
+            &set,
+            &modern(RUBRICS, json!({"course": "c"}), extensions),
+            SessionDeclaration::none(),
+            None,
+            None,
+        )
+        .unwrap();
+        assert_eq!(answer["result"].is_object(), passes, "{answer}");
+        if !passes {
+            assert_eq!(answer["error"]["code"], -32021);
+            assert_eq!(answer["error"]["data"]["mismatch"][0]["field"], "revision");
+            assert_eq!(
+                answer["error"]["data"]["requiredCapabilities"]["extensions"]["com.example/grading"]
+                    ["revision"],
+                "2026-11-01"
+            );
+        }
+    }
+}
+
+#[test]
+fn legacy_refusals_are_minus_32601_and_say_why() {
+    let (_, set) = set();
+    let frame = json!({"jsonrpc": "2.0", "id": 2, "method": RUBRICS, "params": {"course": "c"}})
+        .to_string();
+    let cases = [
+        (SessionDeclaration::none(), "not_declared"),
+        (SessionDeclaration::Unknown, "declaration_unknown"),
+    ];
+    for (session, kind) in cases {
+        let answer = raw_adapter(&set, &frame, session, None, None).unwrap();
+        assert_eq!(answer["error"]["code"], -32601);
+        assert_eq!(answer["error"]["data"]["extension"], "com.example/grading");
+        assert_eq!(answer["error"]["data"]["kind"], kind);
+    }
+}
+
+#[test]
+fn neg_14_the_advertisement_and_the_list_do_not_depend_on_the_caller() {
+    let (_, set) = set();
+    let listing = |extensions: Value| {
+        let extensions = extensions.as_object().unwrap().clone();
+        let cx = mcp_ext_core::AmendCx {
+            era: Era::Modern,
+            version: None,
+            declared: mcp_ext_core::request::Declared::Known(Some(&extensions)),
+            first_page: true,
+        };
+        let mut discover = JsonObject::new();
+        set.amend("server/discover", &mut discover, &cx);
+        let mut list = json!({"tools": [], "ttlMs": 5, "cacheScope": "public"})
+            .as_object()
+            .unwrap()
+            .clone();
+        set.amend("tools/list", &mut list, &cx);
+        (discover, list)
+    };
+    let (discover, list) = listing(declared());
+    assert_eq!((discover.clone(), list.clone()), listing(json!({})));
+    assert_eq!(list["cacheScope"], "public");
+    assert_eq!(list["tools"][0]["name"], "grade_submission");
+    assert!(
+        discover["capabilities"]["tools"].is_object(),
+        "REQ-16: contributed tools advertise the capability"
+    );
+    assert_eq!(
+        discover["capabilities"]["extensions"]["com.example/grading"]["maxBatch"],
+        50
+    );
+}
+
+#[test]
+fn ca_03_a_filtered_list_is_private_and_stale_at_once() {
+    let set = ExtensionSet::builder()
+        .enable(GradingExtension::provide(Lms::default()))
+        .filter_lists(true)
+        .build()
+        .unwrap();
+    for (extensions, listed) in [(declared(), 1), (json!({}), 0)] {
+        let extensions = extensions.as_object().unwrap().clone();
+        let cx = mcp_ext_core::AmendCx {
+            era: Era::Modern,
+            version: None,
+            declared: mcp_ext_core::request::Declared::Known(Some(&extensions)),
+            first_page: true,
+        };
+        let mut list = json!({"tools": [], "ttlMs": 5, "cacheScope": "public"})
+            .as_object()
+            .unwrap()
+            .clone();
+        set.amend("tools/list", &mut list, &cx);
+        assert_eq!(list["tools"].as_array().unwrap().len(), listed);
+        assert_eq!(
+            (&list["cacheScope"], &list["ttlMs"]),
+            (&json!("private"), &json!(0))
+        );
+    }
+}
+
+#[test]
+fn purity_the_same_request_gets_the_same_answer_from_any_thread_in_any_order() {
+    let (_, set) = set();
+    let requests: Vec<String> = (0..40)
+        .map(|i| {
+            modern(
+                RUBRICS,
+                json!({"course": "c"}),
+                json!({"com.example/grading": {"maxBatch": i % 7, "write": i % 2 == 0}}),
+            )
+        })
+        .collect();
+    let alone: Vec<Value> = requests
+        .iter()
+        .map(|r| raw_adapter(&set, r, SessionDeclaration::none(), None, None).unwrap())
+        .collect();
+    std::thread::scope(|scope| {
+        for offset in 0..4 {
+            let (set, requests, alone) = (set.clone(), &requests, &alone);
+            scope.spawn(move || {
+                for i in 0..requests.len() {
+                    let i = (i * 7 + offset * 11) % requests.len();
+                    let answer =
+                        raw_adapter(&set, &requests[i], SessionDeclaration::none(), None, None)
+                            .unwrap();
+                    assert_eq!(answer, alone[i]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn notifications_in_our_name_space_are_not_forwarded() {
+    let (_, set) = set();
+    assert!(set.notification("notifications/com.example/grading/anything"));
+    assert!(!set.notification("notifications/com.example/gradings/x"));
+    assert!(!set.notification("notifications/cancelled"));
+}
+
 // ---- the typed client ---------------------------------------------------------------------------------------------
 
 #[cfg(feature = "client")]

@@ -360,7 +360,7 @@ fn tool_schemas_hold_nothing_a_host_refuses() {
     );
     assert_eq!(
         properties["limit"],
-        json!({ "type": "integer", "minimum": 0, "description": "Only the first so many criteria." })
+        json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX, "description": "Only the first so many criteria." })
     );
     assert_eq!(properties["raw"], json!({}), "`true` becomes `{{}}`");
     assert_eq!(properties["due"]["format"], "date");

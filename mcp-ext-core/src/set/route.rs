@@ -233,7 +233,7 @@ impl<'a> Pending<'a> {
         let outcome = if chain.is_empty() {
             guarded(enabled.provider.call(call.item.name, call)).await
         } else {
-            nested(&set, extension, index, tool, chain, call).await
+            nested(&set, extension, tool, chain, call).await
         };
         let reply = if tool {
             tool_reply(outcome, id, form, &stamp)
@@ -272,7 +272,6 @@ impl Drop for EndOnDrop {
 async fn nested(
     set: &Arc<SetInner>,
     extension: usize,
-    index: usize,
     tool: bool,
     chain: &[Arc<dyn Block>],
     mut call: Call<'_>,

@@ -1,0 +1,73 @@
+//! Which extensions are enabled, as the command line says.
+
+use clap::ValueEnum;
+use mcp_ext::healthcare::{FhirExtension, FhirServer, FhirStore};
+use mcp_ext::{Contract, Extension, ExtensionSet};
+
+use crate::Error;
+
+/// An extension this program can enable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// FHIR R4 search and read.
+    Healthcare,
+}
+
+impl Name {
+    pub const ALL: &'static [Self] = &[Self::Healthcare];
+
+    pub fn contract(self) -> &'static Contract {
+        match self {
+            Self::Healthcare => FhirExtension::CONTRACT,
+        }
+    }
+}
+
+/// Which extensions, on what data.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Enabled {
+    /// An extension to enable; may be repeated. Nothing is enabled by itself.
+    #[arg(long = "enable", value_name = "NAME")]
+    pub names: Vec<Name>,
+
+    /// The data to serve: `bundled` for the synthetic records that come along, or a file of FHIR resources, one JSON
+    /// object a line.
+    #[arg(long, value_name = "bundled|FILE")]
+    pub data: Option<String>,
+}
+
+impl Enabled {
+    /// Everything, on the bundled data.
+    pub fn everything() -> Self {
+        Self { names: Name::ALL.to_vec(), data: Some("bundled".to_owned()) }
+    }
+
+    pub fn build(&self) -> Result<ExtensionSet, Error> {
+        let mut builder = ExtensionSet::builder();
+        let mut seen = Vec::new();
+        for name in &self.names {
+            if seen.contains(name) {
+                continue;
+            }
+            seen.push(*name);
+            builder = match name {
+                Name::Healthcare => builder.enable(FhirExtension::provide(FhirServer::new(self.fhir_store()?)?)),
+            };
+        }
+        Ok(builder.build()?)
+    }
+
+    fn fhir_store(&self) -> Result<FhirStore, Error> {
+        match self.data.as_deref() {
+            Some("bundled") => Ok(FhirStore::bundled()?),
+            Some(path) => {
+                let file = std::fs::File::open(path).map_err(|e| format!("cannot open --data {path}: {e}"))?;
+                let store = FhirStore::from_ndjson(std::io::BufReader::new(file));
+                Ok(store.map_err(|e| format!("cannot load --data {path}: {e}"))?)
+            }
+            None => Err("healthcare needs data: add `--data bundled` for the synthetic records that come along, or \
+                         `--data FILE` with one FHIR resource a line"
+                .into()),
+        }
+    }
+}
