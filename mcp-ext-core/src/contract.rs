@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::error::ErrorSpec;
 use crate::id::ExtensionId;
 use crate::protocol::ProtocolRange;
-use crate::schema::TypeSchema;
+use crate::schema::{SchemaFault, TypeSchema};
 
 /// What `#[extension]` makes of a trait. Plain data; it exists without any provider.
 ///
@@ -188,6 +188,61 @@ impl Contract {
         }
     }
 
+    /// The URI that identifies [`Self::schema`]: `https://<domain of the prefix>/<name>/<revision>/schema.json`.
+    ///
+    /// It identifies; nothing ever fetches it.
+    ///
+    /// ```
+    /// use mcp_ext_core::{Contract, ExtensionId};
+    ///
+    /// let contract = Contract::new(ExtensionId::from_static("com.example/ping"), "Ping").revision("2026-11-01");
+    /// assert_eq!(contract.schema_uri(), "https://example.com/ping/2026-11-01/schema.json");
+    /// ```
+    pub fn schema_uri(&self) -> String {
+        let domain: Vec<&str> = self.id.prefix().split('.').rev().collect();
+        let revision = self.revision.unwrap_or("initial");
+        format!(
+            "https://{}/{}/{revision}/schema.json",
+            domain.join("."),
+            self.id.name()
+        )
+    }
+
+    /// One JSON Schema 2020-12 document of everything the extension sends: settings of both sides, params and result
+    /// of each item, params of each notification, `_meta` values. The same on every run.
+    ///
+    /// # Errors
+    /// [`SchemaFault`] when two different types have one name.
+    pub fn schema(&self) -> Result<Value, SchemaFault> {
+        let mut entries: Vec<(String, &TypeSchema)> = vec![
+            ("ServerSettings".to_owned(), &self.settings.server),
+            ("ClientSettings".to_owned(), &self.settings.client),
+        ];
+        for item in self.items {
+            entries.push((format!("{}Params", pascal(item.name)), &item.params));
+            entries.push((format!("{}Result", pascal(item.name)), &item.result));
+        }
+        for notification in self.notifications {
+            entries.push((
+                format!("{}Notification", pascal(notification.name)),
+                &notification.params,
+            ));
+        }
+        for key in self.meta_keys {
+            let name = key.key.rsplit('/').next().unwrap_or(key.key);
+            entries.push((format!("{}Meta", pascal(name)), &key.value));
+        }
+        let entries: Vec<(&str, &TypeSchema)> = entries
+            .iter()
+            .map(|(name, ty)| (name.as_str(), *ty))
+            .collect();
+        crate::schema::bundle(
+            &self.schema_uri(),
+            self.title.unwrap_or(self.name),
+            &entries,
+        )
+    }
+
     /// Every error of its own, each once, in the order of the items.
     pub fn errors(&self) -> Vec<&'static ErrorSpec> {
         let mut all: Vec<&'static ErrorSpec> = Vec::new();
@@ -198,6 +253,18 @@ impl Contract {
         }
         all
     }
+}
+
+/// `grade_submission` or `audit-receipt` as `GradeSubmission`, `AuditReceipt`.
+fn pascal(name: &str) -> String {
+    name.split(['_', '-', '.'])
+        .filter_map(|word| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .map(|first| first.to_uppercase().chain(letters).collect::<String>())
+        })
+        .collect()
 }
 
 /// How far the author of an extension has committed to it.

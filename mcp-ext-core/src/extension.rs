@@ -185,7 +185,7 @@ pub(crate) fn decode_settings<S: Settings>(
 ) -> Result<S, Vec<Fault>> {
     S::deserialize(object).map_err(|error| {
         let value = Value::Object(object.clone());
-        let mut faults = crate::faults::find(&value, schema, &[]);
+        let mut faults = crate::faults::find_in_settings(&value, schema);
         if faults.is_empty() {
             faults.push(crate::faults::from_serde(&error, &value));
         }

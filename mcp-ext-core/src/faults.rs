@@ -579,7 +579,7 @@ impl<'s> Finder<'s> {
         depth: usize,
         found: &mut Found,
     ) {
-        let mut best: Option<(Fit, Found)> = None;
+        let mut best: Option<(Fit, Found, &Value)> = None;
         for branch in branches {
             let mut own = Found::default();
             let before = self.steps;
@@ -591,12 +591,14 @@ impl<'s> Finder<'s> {
             let count = |found: &Found| found.faults.len() + found.more;
             if best
                 .as_ref()
-                .is_none_or(|(f, least)| (fit, count(&own)) < (*f, count(least)))
+                .is_none_or(|(f, least, _)| (fit, count(&own)) < (*f, count(least)))
             {
-                best = Some((fit, own));
+                best = Some((fit, own, branch));
             }
         }
-        let Some((fit, own)) = best else { return };
+        let Some((fit, own, branch)) = best else {
+            return;
+        };
         match fit {
             Fit::Tagged => found.take(own),
             Fit::Type => {
@@ -619,6 +621,8 @@ impl<'s> Finder<'s> {
                     _ => found.take(own),
                 }
             }
+            // The tags may be those of alternatives further in, whose faults are told already.
+            Fit::OtherTag if !self.is_tagged(branch) => found.take(own),
             Fit::OtherTag => self.wrong_tag(value, branches, at, found),
             Fit::OtherType => found.push(|| self.fault(at, self.expectation(schema), value, "")),
         }
@@ -679,6 +683,10 @@ impl<'s> Finder<'s> {
         properties
             .filter_map(|(name, schema)| Some((name.as_str(), schema.get("const")?)))
             .collect()
+    }
+
+    fn is_tagged(&self, branch: &'s Value) -> bool {
+        !self.tags(branch).is_empty() || resolve(self.root, branch).and_then(wrapper).is_some()
     }
 
     /// One fault for a tag that names no alternative, or for an object that wraps none.

@@ -54,9 +54,9 @@ pub enum BuildError {
     /// Two enabled extensions have one identifier, or identifiers that differ only by case (check ID-8).
     DuplicateId {
         /// The first one.
-        first: (ExtensionId, Source),
+        first: (ExtensionId, &'static Source),
         /// The second one.
-        second: (ExtensionId, Source),
+        second: (ExtensionId, &'static Source),
     },
     /// An identifier breaks the grammar or lies in a reserved name space.
     Id {
@@ -621,8 +621,8 @@ fn check_ids(parts: &[Part]) -> Result<(), BuildError> {
             .find(|p| p.contract.id == *id || p.contract.id.is_case_variant_of(id))
         {
             return Err(BuildError::DuplicateId {
-                first: (first.contract.id.clone(), first.contract.source),
-                second: (id.clone(), *source),
+                first: (first.contract.id.clone(), &first.contract.source),
+                second: (id.clone(), source),
             });
         }
     }
@@ -716,13 +716,8 @@ fn check_item(contract: &Contract, item: &Item) -> Result<(), BuildError> {
         });
     }
     if let Some(pointer) = method.mcp_name {
-        let root = schema::root(&item.params);
         let name = pointer.strip_prefix('/').unwrap_or(pointer);
-        let string = root["properties"][name]["type"] == "string";
-        let required = root["required"]
-            .as_array()
-            .is_some_and(|r| r.iter().any(|v| v == name));
-        if !string || !required || name.contains('/') {
+        if !schema::is_required_string(&item.params, name) {
             return Err(BuildError::McpName {
                 extension: extension(),
                 item: item.name,

@@ -4,6 +4,7 @@ mod amend;
 mod builder;
 mod cache;
 mod gate;
+mod nulls;
 mod report;
 mod route;
 mod tools;
@@ -18,6 +19,7 @@ pub use report::{Carries, Gap};
 pub use route::{Pending, Reply, Route};
 pub use tools::ToolEntry;
 
+#[cfg(feature = "client")]
 pub(crate) use gate::REVISION;
 
 use crate::block::Block;
@@ -111,6 +113,13 @@ impl SetInner {
             .binary_search_by(|e| e.contract.id.cmp(id))
             .ok()
             .and_then(|i| self.extensions.get(i))
+    }
+
+    pub(crate) fn output_schema(&self, tool: &str) -> Option<&serde_json::Value> {
+        self.tools
+            .binary_search_by_key(&tool, |t| t.name())
+            .ok()
+            .and_then(|i| self.tools[i].listing().get("outputSchema"))
     }
 
     fn find(&self, target: Target<'_>) -> Option<(usize, usize)> {

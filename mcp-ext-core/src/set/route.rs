@@ -236,7 +236,8 @@ impl<'a> Pending<'a> {
             nested(&set, extension, tool, chain, call).await
         };
         let reply = if tool {
-            tool_reply(outcome, id, form, &stamp)
+            let schema = item.tool.and_then(|tool| set.output_schema(tool.name));
+            tool_reply(outcome, id, form, &stamp, schema)
         } else {
             method_reply(outcome, id, form, &stamp)
         };
@@ -374,10 +375,19 @@ fn method_reply(outcome: Outcome, id: &str, form: Form, stamp: &Stamp) -> Result
     .and_then(|reply| form_of(reply, form))
 }
 
-fn tool_reply(outcome: Outcome, id: &str, form: Form, stamp: &Stamp) -> Result<Reply, RpcError> {
+fn tool_reply(
+    outcome: Outcome,
+    id: &str,
+    form: Form,
+    stamp: &Stamp,
+    schema: Option<&Value>,
+) -> Result<Reply, RpcError> {
     let object = match outcome {
         Ok(Payload::Text(text)) => {
-            // The structured content keeps its digits: the text is not parsed.
+            // The structured content keeps its digits: the text is not turned into a value.
+            let text = schema
+                .and_then(|schema| super::nulls::leave_out_of_text(&text, schema))
+                .unwrap_or(text);
             let quoted =
                 serde_json::to_string(&text).map_err(|_| panicked("the writer of the result"))?;
             let result = format!(
@@ -385,7 +395,10 @@ fn tool_reply(outcome: Outcome, id: &str, form: Form, stamp: &Stamp) -> Result<R
             );
             return stamp.text(&result);
         }
-        Ok(Payload::Value(value)) => {
+        Ok(Payload::Value(mut value)) => {
+            if let Some(schema) = schema {
+                super::nulls::leave_out(&mut value, schema);
+            }
             let mut result = JsonObject::new();
             result.insert(
                 "content".into(),

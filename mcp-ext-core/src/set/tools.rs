@@ -37,7 +37,7 @@ impl ToolEntry {
         };
         let input = schema::tool_schema(&item.params).map_err(bad)?;
         schema::check_mcp_headers(&input).map_err(bad)?;
-        let output = schema::tool_schema(&item.result).map_err(bad)?;
+        let output = schema::tool_output_schema(&item.result).map_err(bad)?;
         let mut listing = JsonObject::new();
         listing.insert("name".into(), json!(spec.name));
         if let Some(title) = spec.title {
