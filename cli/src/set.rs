@@ -1,7 +1,7 @@
 //! Which extensions are enabled, as the command line says.
 
 use clap::ValueEnum;
-use mcp_ext::healthcare::{FhirExtension, FhirServer, FhirStore};
+use mcp_ext::healthcare::{AccessScope, FhirExtension, FhirServer, FhirSettings, FhirStore};
 use mcp_ext::{Contract, Extension, ExtensionSet};
 
 use crate::Error;
@@ -51,7 +51,11 @@ impl Enabled {
             }
             seen.push(*name);
             builder = match name {
-                Name::Healthcare => builder.enable(FhirExtension::provide(FhirServer::new(self.fhir_store()?)?)),
+                Name::Healthcare => {
+                    // Whoever runs this command is the one caller, and the file is theirs.
+                    let server = FhirServer::with_scope(self.fhir_store()?, |_| AccessScope::all());
+                    builder.enable(FhirExtension::provide(server).settings(FhirSettings::r4()))
+                }
             };
         }
         Ok(builder.build()?)

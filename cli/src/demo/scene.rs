@@ -2,7 +2,7 @@
 
 use mcp_ext::algebra::Negotiate;
 use mcp_ext::client::Negotiation;
-use mcp_ext::healthcare::types::{SearchParam, SearchParams};
+use mcp_ext::healthcare::types::{PageSize, SearchParam, SearchParams};
 use mcp_ext::healthcare::{FhirExtension, FhirSettings};
 use mcp_ext::rmcp::RmcpCaller;
 use mcp_ext::{Extension, client};
@@ -104,7 +104,7 @@ fn heart_rates() -> SearchParams {
             values: vec!["http://loinc.org|8480-6".to_owned()],
         }],
         sort: vec!["-date".to_owned()],
-        count: Some(3),
+        count: PageSize::new(3),
         cursor: None,
     }
 }
