@@ -33,7 +33,9 @@ pub fn run(args: &Args) -> Result<(), Error> {
     }
     for contract in contracts {
         let bold = anstyle::Style::new().bold();
-        let revision = contract.revision.map_or(String::new(), |r| format!(", revision {r}"));
+        let revision = contract
+            .revision
+            .map_or(String::new(), |r| format!(", revision {r}"));
         anstream::println!("{bold}{}{bold:#}{revision}", contract.id);
         if let Some(title) = contract.title {
             anstream::println!("  {title}");
@@ -94,7 +96,12 @@ fn chains(json: bool) -> Result<(), Error> {
         if !blocks.is_empty() {
             nesting.push_str("( ");
         }
-        anstream::println!("{} {}: {nesting}handler{}", contract.id, item.name, " )".repeat(blocks.len()));
+        anstream::println!(
+            "{} {}: {nesting}handler{}",
+            contract.id,
+            item.name,
+            " )".repeat(blocks.len())
+        );
     }
     Ok(())
 }

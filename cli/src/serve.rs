@@ -37,7 +37,9 @@ impl ServerHandler for Bare {
 
 pub async fn run(args: Args) -> Result<(), Error> {
     if args.enabled.names.is_empty() {
-        anstream::eprintln!("mcp-ext: no extension is enabled; add for example `--enable healthcare --data bundled`");
+        anstream::eprintln!(
+            "mcp-ext: no extension is enabled; add for example `--enable healthcare --data bundled`"
+        );
     }
     let server = Bare.with_extensions(args.enabled.build()?)?;
     for gap in server.report() {
@@ -54,7 +56,14 @@ async fn stdio(server: WithExtensions<Bare>) -> Result<(), Error> {
     let running = match server.serve(rmcp::transport::stdio()).await {
         Ok(running) => running,
         // A client that went away before it said anything is no failure of ours.
-        Err(error) if matches!(error, rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
+        Err(error)
+            if matches!(
+                error,
+                rmcp::service::ServerInitializeError::ConnectionClosed(_)
+            ) =>
+        {
+            return Ok(());
+        }
         Err(error) => return Err(error.into()),
     };
     running.waiting().await?;
@@ -69,13 +78,17 @@ async fn http(server: WithExtensions<Bare>, address: SocketAddr) -> Result<(), E
         )
         .into());
     }
-    let listener =
-        tokio::net::TcpListener::bind(address).await.map_err(|e| format!("cannot listen on {address}: {e}"))?;
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .map_err(|e| format!("cannot listen on {address}: {e}"))?;
     let local = listener.local_addr()?;
     let config = StreamableHttpServerConfig::default().enforce_origin_validation();
     let stop = config.cancellation_token.clone();
-    let service =
-        StreamableHttpService::new(move || Ok(server.clone()), LocalSessionManager::default().into(), config);
+    let service = StreamableHttpService::new(
+        move || Ok(server.clone()),
+        LocalSessionManager::default().into(),
+        config,
+    );
     anstream::eprintln!("mcp-ext: serving http://{local}/mcp (Ctrl-C stops)");
     axum::serve(listener, axum::Router::new().route_service("/mcp", service))
         .with_graceful_shutdown(async move {

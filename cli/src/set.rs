@@ -39,7 +39,10 @@ pub struct Enabled {
 impl Enabled {
     /// Everything, on the bundled data.
     pub fn everything() -> Self {
-        Self { names: Name::ALL.to_vec(), data: Some("bundled".to_owned()) }
+        Self {
+            names: Name::ALL.to_vec(),
+            data: Some("bundled".to_owned()),
+        }
     }
 
     pub fn build(&self) -> Result<ExtensionSet, Error> {

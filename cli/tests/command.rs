@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 const BIN: &str = env!("CARGO_BIN_EXE_mcp-ext");
 
 fn run(args: &[&str]) -> Output {
-    Command::new(BIN).args(args).stdin(Stdio::null()).output().unwrap()
+    Command::new(BIN)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -18,23 +22,57 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_demo_holds_and_every_fact_is_in_a_captured_frame() {
     let output = run(&["demo", "--json"]);
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
     assert!(output.status.success(), "{report:#}");
     assert_eq!(report["holds"], true);
     let scenes = report["scenes"].as_array().unwrap();
-    let played: Vec<_> = scenes.iter().map(|s| (s["transport"].as_str().unwrap(), s["era"].as_str().unwrap())).collect();
-    assert_eq!(played, [("stdio", "modern"), ("stdio", "legacy"), ("http", "modern"), ("http", "legacy")]);
+    let played: Vec<_> = scenes
+        .iter()
+        .map(|s| (s["transport"].as_str().unwrap(), s["era"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        played,
+        [
+            ("stdio", "modern"),
+            ("stdio", "legacy"),
+            ("http", "modern"),
+            ("http", "legacy")
+        ]
+    );
     for scene in scenes {
         let facts = scene["facts"].as_array().unwrap();
         assert_eq!(facts.len(), 7, "{scene:#}");
         let frames = scene["frames"].as_array().unwrap();
-        let answers: Vec<_> = frames.iter().filter(|f| f["from"] == "server").map(|f| &f["body"]).collect();
-        let code = if scene["era"] == "modern" { -32021 } else { -32601 };
-        assert!(answers.iter().any(|a| a["error"]["code"] == code), "{scene:#}");
-        assert!(answers.iter().any(|a| a["result"]["synthetic"] == true), "{scene:#}");
-        assert!(answers.iter().any(|a| a["result"]["structuredContent"]["matches"].is_array()), "{scene:#}");
+        let answers: Vec<_> = frames
+            .iter()
+            .filter(|f| f["from"] == "server")
+            .map(|f| &f["body"])
+            .collect();
+        let code = if scene["era"] == "modern" {
+            -32021
+        } else {
+            -32601
+        };
+        assert!(
+            answers.iter().any(|a| a["error"]["code"] == code),
+            "{scene:#}"
+        );
+        assert!(
+            answers.iter().any(|a| a["result"]["synthetic"] == true),
+            "{scene:#}"
+        );
+        assert!(
+            answers
+                .iter()
+                .any(|a| a["result"]["structuredContent"]["matches"].is_array()),
+            "{scene:#}"
+        );
         // Legacy peers are never sent a resultType.
-        let stamped = answers.iter().filter(|a| a["result"].get("resultType").is_some()).count();
+        let stamped = answers
+            .iter()
+            .filter(|a| a["result"].get("resultType").is_some())
+            .count();
         assert_eq!(stamped == 0, scene["era"] == "legacy", "{scene:#}");
     }
 }
@@ -44,7 +82,10 @@ fn the_demo_is_readable_without_a_terminal_too() {
     let output = run(&["demo"]);
     let shown = text(&output.stdout);
     assert!(output.status.success(), "{shown}");
-    assert!(shown.contains("io.github.mcp-ext/healthcare-fhir/search"), "{shown}");
+    assert!(
+        shown.contains("io.github.mcp-ext/healthcare-fhir/search"),
+        "{shown}"
+    );
     assert!(shown.contains("fhir_search"), "{shown}");
     assert!(!shown.contains('\u{1b}'), "no colour in a pipe");
 }
@@ -58,13 +99,24 @@ fn the_demo_fails_when_the_server_is_broken() {
     let empty = empty.to_string_lossy().into_owned();
     let broken: [(&str, Vec<&str>); 3] = [
         ("a server without the extension", vec![BIN, "serve"]),
-        ("a server without data", vec![BIN, "serve", "--enable", "healthcare", "--data", &empty]),
+        (
+            "a server without data",
+            vec![BIN, "serve", "--enable", "healthcare", "--data", &empty],
+        ),
         ("no server at all", vec!["/nonexistent/server"]),
     ];
     for (what, server) in broken {
-        let args: Vec<&str> = ["demo", "--json", "--server"].into_iter().chain(server).collect();
+        let args: Vec<&str> = ["demo", "--json", "--server"]
+            .into_iter()
+            .chain(server)
+            .collect();
         let output = run(&args);
-        assert_eq!(output.status.code(), Some(1), "{what}: {}", text(&output.stdout));
+        assert_eq!(
+            output.status.code(),
+            Some(1),
+            "{what}: {}",
+            text(&output.stdout)
+        );
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["holds"], false, "{what}");
     }
@@ -79,7 +131,10 @@ fn list_prints_json_in_a_pipe() {
     let all = all.as_array().unwrap();
     assert_eq!(all.len(), 1, "each linked contract once: {all:?}");
     assert_eq!(all[0]["id"], "io.github.mcp-ext/healthcare-fhir");
-    assert_eq!(all[0]["tools"], json!(["fhir_capabilities", "fhir_search", "fhir_read"]));
+    assert_eq!(
+        all[0]["tools"],
+        json!(["fhir_capabilities", "fhir_search", "fhir_read"])
+    );
     let chains: Value = serde_json::from_slice(&run(&["list", "--chains"]).stdout).unwrap();
     assert_eq!(chains[0]["blocks"], json!([]));
 }
@@ -99,17 +154,23 @@ fn hdr_22_serve_ends_when_standard_input_does() {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
     });
-    let frame = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}});
+    let frame =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": meta}});
     writeln!(input, "{frame}").unwrap();
     let mut line = String::new();
     output.read_line(&mut line).unwrap();
     let answer: Value = serde_json::from_str(&line).unwrap();
-    let offered = &answer["result"]["capabilities"]["extensions"]["io.github.mcp-ext/healthcare-fhir"];
+    let offered =
+        &answer["result"]["capabilities"]["extensions"]["io.github.mcp-ext/healthcare-fhir"];
     assert_eq!(offered["fhirVersions"], json!(["4.0.1"]), "{answer}");
     drop(input);
     assert!(child.wait().unwrap().success());
     // A client that goes away before it says anything is no failure either.
-    assert!(run(&["serve", "--enable", "healthcare", "--data", "bundled"]).status.success());
+    assert!(
+        run(&["serve", "--enable", "healthcare", "--data", "bundled"])
+            .status
+            .success()
+    );
 }
 
 #[test]
@@ -117,16 +178,30 @@ fn wrong_usage_says_what_to_do() {
     let cases: [(&[&str], i32, &str); 5] = [
         (&["serve", "--enable", "healtcare"], 2, "healthcare"),
         (&["serve", "--enable", "healthcare"], 1, "--data bundled"),
-        (&["serve", "--enable", "healthcare", "--data", "/nonexistent"], 1, "/nonexistent"),
+        (
+            &["serve", "--enable", "healthcare", "--data", "/nonexistent"],
+            1,
+            "/nonexistent",
+        ),
         (&["serve", "--http", "0.0.0.0:0"], 1, "loopback"),
         (&["sevre"], 2, "serve"),
     ];
     for (args, code, hint) in cases {
         let output = run(args);
         assert_eq!(output.status.code(), Some(code), "{args:?}");
-        assert!(text(&output.stderr).contains(hint), "{args:?}: {}", text(&output.stderr));
-        assert!(output.stdout.is_empty(), "{args:?}: errors go to standard error");
+        assert!(
+            text(&output.stderr).contains(hint),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        assert!(
+            output.stdout.is_empty(),
+            "{args:?}: errors go to standard error"
+        );
     }
     let help = text(&run(&["serve", "--help"]).stdout);
-    assert!(help.contains("--enable") && help.contains("bundled"), "{help}");
+    assert!(
+        help.contains("--enable") && help.contains("bundled"),
+        "{help}"
+    );
 }

@@ -82,11 +82,11 @@ pub mod prelude {
     #[cfg(feature = "client")]
     pub use mcp_ext_core::client::{CallError, Caller, Negotiation};
     pub use mcp_ext_core::{
-        BuildError, Contract, Cx, Extension, ExtensionError, ExtensionSet, NoParams, NoSettings,
-        ToolCx,
+        BuildError, Contract, Cx, Extension, ExtensionSet, NoParams, NoSettings, ToolCx,
     };
     #[cfg(feature = "rmcp")]
     pub use mcp_ext_rmcp::ServerExtensions;
 
+    // The trait and the derive of this name.
     pub use crate::{ExtensionError, extension, handlers, settings};
 }

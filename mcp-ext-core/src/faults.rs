@@ -582,9 +582,8 @@ impl<'s> Finder<'s> {
         let mut best: Option<(Fit, Found, &Value)> = None;
         for branch in branches {
             let mut own = Found::default();
-            let before = self.steps;
             self.walk(value, branch, at, depth + 1, &mut own);
-            if own.is_empty() && (self.steps <= MOST_STEPS || before == self.steps) {
+            if own.is_empty() {
                 return;
             }
             let fit = self.fit(value, branch, 0);

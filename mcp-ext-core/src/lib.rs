@@ -37,6 +37,7 @@ pub use error::{ErrorSpec, ExtensionError};
 pub use extension::{Enable, Extension, HandlerResult, NoParams, NoSettings, Settings};
 pub use id::ExtensionId;
 pub use limits::Limits;
+pub use mcp_ext_macros::{ExtensionError, extension, handlers, settings};
 pub use negotiated::Negotiated;
 pub use observe::Observer;
 pub use request::{Incoming, Principal};

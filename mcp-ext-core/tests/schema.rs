@@ -315,7 +315,25 @@ fn js_06_objects_are_left_open() {
         false,
         "the type says so"
     );
-    for schema in [bundled(), tool_schema(&ARGS).expect("a tool")] {
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    enum Shape {
+        Circle { place: Place },
+        Point(u8),
+    }
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    struct Shapes {
+        shapes: Vec<Shape>,
+    }
+    let shapes = TypeSchema::of::<Shapes>();
+    assert_eq!(
+        root(&shapes)["$defs"]["Shape"]["oneOf"][0]["additionalProperties"],
+        false
+    );
+    let of_shapes = bundle("https://example.com/s", "S", &[("shapes", &shapes)]).expect("no clash");
+    let tools = [&ARGS, &shapes].map(|ty| tool_schema(ty).expect("a tool"));
+    for schema in [bundled(), of_shapes].into_iter().chain(tools) {
         let mut all = Vec::new();
         every_schema(&schema, &mut all);
         assert!(
@@ -374,6 +392,97 @@ fn tool_schemas_hold_nothing_a_host_refuses() {
     assert_eq!(
         schema["required"],
         json!(["submission", "mode", "answer", "due", "pair", "size"])
+    );
+}
+
+#[test]
+fn null_inside_alternatives_makes_a_member_optional() {
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Amount {
+        Some(Option<u8>),
+        Words(String),
+    }
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    struct Args {
+        amount: Amount,
+        both: Either,
+    }
+    /// Two kinds of alternatives at once.
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    struct Either {
+        #[serde(flatten)]
+        amount: Amount2,
+        #[serde(flatten)]
+        answer: Answer,
+    }
+    #[derive(JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Amount2 {
+        Place(Place),
+        Page(Page),
+    }
+    let schema = tool_schema(&TypeSchema::of::<Args>()).expect("a tool");
+    let amount = &schema["properties"]["amount"]["anyOf"];
+    assert_eq!(amount[0]["type"], "integer");
+    assert_eq!(amount[1], json!({ "type": "string" }));
+    assert_eq!(amount.as_array().map(Vec::len), Some(2));
+    assert_eq!(schema["required"], json!(["both"]));
+    assert_valid(&schema);
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    assert!(validator.is_valid(&json!({ "both": { "city": "x", "type": "text", "text": "x" } })));
+    assert!(!validator.is_valid(&json!({ "both": { "city": "x", "type": "text" } })));
+    assert!(!validator.is_valid(&json!({ "both": { "type": "text", "text": "x" } })));
+}
+
+#[test]
+fn alternatives_that_meet_stand_side_by_side() {
+    /// As a hand-written schema may have it: a list of types and alternatives of its own.
+    struct Mixed;
+    impl JsonSchema for Mixed {
+        fn schema_name() -> std::borrow::Cow<'static, str> {
+            "Mixed".into()
+        }
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": ["string", "integer", "null"], "anyOf": [{ "minLength": 2 }, { "minimum": 3 }] })
+        }
+    }
+    #[derive(JsonSchema)]
+    #[allow(dead_code)]
+    struct Args {
+        mixed: Mixed,
+        #[schemars(extend("maximum" = 9))]
+        again: Mixed,
+    }
+    let schema = tool_schema(&TypeSchema::of::<Args>()).expect("a tool");
+    assert_valid(&schema);
+    let mixed = jsonschema::draft202012::new(&schema["properties"]["mixed"]).expect("a schema");
+    for (value, valid) in [
+        (json!("ab"), true),
+        (json!(4), true),
+        (json!(true), false),
+        (json!([]), false),
+        (json!(1.5), false),
+    ] {
+        assert_eq!(
+            mixed.is_valid(&value),
+            valid,
+            "{value} against {:#}",
+            schema["properties"]["mixed"]
+        );
+    }
+    assert_eq!(
+        schema["properties"]["mixed"]["allOf"],
+        json!([{ "anyOf": [{ "minLength": 2 }, { "minimum": 3 }] }])
+    );
+    assert_eq!(schema["properties"]["again"]["maximum"], 9);
+    assert!(
+        schema.get("required").is_none(),
+        "null is admitted, so the member may be missing"
     );
 }
 

@@ -17,7 +17,9 @@ use crate::Error;
 
 /// Starts the server on a free port; gives the process and its URL.
 pub async fn start(command: &[String]) -> Result<(Child, String), Error> {
-    let (program, args) = command.split_first().ok_or("the demo's server command is empty")?;
+    let (program, args) = command
+        .split_first()
+        .ok_or("the demo's server command is empty")?;
     let mut child = Command::new(program)
         .args(args)
         .args(["--http", "127.0.0.1:0"])
@@ -27,11 +29,17 @@ pub async fn start(command: &[String]) -> Result<(Child, String), Error> {
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| format!("cannot start the demo's server {program}: {e}"))?;
-    let stderr = child.stderr.take().ok_or("the server has no standard error")?;
+    let stderr = child
+        .stderr
+        .take()
+        .ok_or("the server has no standard error")?;
     let mut lines = BufReader::new(stderr).lines();
     let url = tokio::time::timeout(Duration::from_secs(30), async {
         while let Some(line) = lines.next_line().await? {
-            if let Some(url) = line.split_whitespace().find(|word| word.starts_with("http://")) {
+            if let Some(url) = line
+                .split_whitespace()
+                .find(|word| word.starts_with("http://"))
+            {
                 return Ok::<_, std::io::Error>(Some(url.to_owned()));
             }
         }
@@ -56,7 +64,11 @@ struct Proxy {
 pub async fn capture(upstream: &str, log: &Log) -> Result<String, Error> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/mcp", listener.local_addr()?);
-    let state = Proxy { upstream: upstream.to_owned(), client: reqwest::Client::new(), log: log.clone() };
+    let state = Proxy {
+        upstream: upstream.to_owned(),
+        client: reqwest::Client::new(),
+        log: log.clone(),
+    };
     let app = Router::new().fallback(forward).with_state(state);
     tokio::spawn(async move { axum::serve(listener, app).await });
     Ok(url)
@@ -71,7 +83,13 @@ async fn forward(State(proxy): State<Proxy>, request: Request) -> Response {
     let mut headers = parts.headers;
     headers.remove(header::HOST);
     headers.remove(header::CONTENT_LENGTH);
-    let sent = proxy.client.request(parts.method, &proxy.upstream).headers(headers).body(body).send().await;
+    let sent = proxy
+        .client
+        .request(parts.method, &proxy.upstream)
+        .headers(headers)
+        .body(body)
+        .send()
+        .await;
     match sent {
         Ok(answer) => relay(answer, proxy.log),
         Err(_) => StatusCode::BAD_GATEWAY.into_response(),
@@ -83,7 +101,10 @@ fn relay(answer: reqwest::Response, log: Log) -> Response {
     let status = answer.status();
     let mut headers = HeaderMap::new();
     for (name, value) in answer.headers() {
-        if name != header::TRANSFER_ENCODING && name != header::CONTENT_LENGTH && name != header::CONNECTION {
+        if name != header::TRANSFER_ENCODING
+            && name != header::CONTENT_LENGTH
+            && name != header::CONNECTION
+        {
             headers.append(name.clone(), value.clone());
         }
     }
@@ -91,7 +112,12 @@ fn relay(answer: reqwest::Response, log: Log) -> Response {
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .is_some_and(|v| v.starts_with("text/event-stream"));
-    let mut recorder = Recorder { log, status: status.as_u16(), events, pending: Vec::new() };
+    let mut recorder = Recorder {
+        log,
+        status: status.as_u16(),
+        events,
+        pending: Vec::new(),
+    };
     let stream = answer.bytes_stream().map(move |chunk| {
         if let Ok(bytes) = &chunk {
             recorder.take(bytes);
@@ -129,7 +155,8 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.events {
-            self.log.record(From::Server, Some(self.status), &self.pending);
+            self.log
+                .record(From::Server, Some(self.status), &self.pending);
         }
     }
 }

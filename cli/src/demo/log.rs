@@ -35,7 +35,10 @@ pub struct Log {
 
 impl Log {
     pub fn new(connection: impl Into<String>) -> Self {
-        Self { connection: connection.into(), frames: Arc::default() }
+        Self {
+            connection: connection.into(),
+            frames: Arc::default(),
+        }
     }
 
     /// Takes a line or a body; what is not JSON is kept as text, so that a broken server shows.
@@ -45,23 +48,39 @@ impl Log {
         }
         let body = serde_json::from_slice(text)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(text).into_owned()));
-        let frame = Frame { connection: self.connection.clone(), from, http_status, body };
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).push(frame);
+        let frame = Frame {
+            connection: self.connection.clone(),
+            from,
+            http_status,
+            body,
+        };
+        self.frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(frame);
     }
 
     pub fn frames(&self) -> Vec<Frame> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.frames
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The newest request of `method` that `wanted` holds for, with the answer to it.
-    pub fn exchange(&self, method: &str, wanted: impl Fn(&Value) -> bool) -> Option<(Frame, Frame)> {
+    pub fn exchange(
+        &self,
+        method: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Option<(Frame, Frame)> {
         let frames = self.frames();
-        let request = frames
-            .iter()
-            .rev()
-            .find(|f| f.from == From::Client && f.body["method"] == method && wanted(&f.body["params"]))?;
+        let request = frames.iter().rev().find(|f| {
+            f.from == From::Client && f.body["method"] == method && wanted(&f.body["params"])
+        })?;
         let answer = frames.iter().rev().find(|f| {
-            f.from == From::Server && f.body["id"] == request.body["id"] && f.body.get("method").is_none()
+            f.from == From::Server
+                && f.body["id"] == request.body["id"]
+                && f.body.get("method").is_none()
         })?;
         Some((request.clone(), answer.clone()))
     }

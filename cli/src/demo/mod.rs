@@ -88,7 +88,9 @@ impl Scene {
 pub async fn run(args: Args) -> Result<bool, Error> {
     let server = if args.server.is_empty() {
         let own = std::env::current_exe()?.to_string_lossy().into_owned();
-        [&own, "serve", "--enable", "healthcare", "--data", "bundled"].map(str::to_owned).to_vec()
+        [&own, "serve", "--enable", "healthcare", "--data", "bundled"]
+            .map(str::to_owned)
+            .to_vec()
     } else {
         args.server
     };
@@ -97,10 +99,17 @@ pub async fn run(args: Args) -> Result<bool, Error> {
     for transport in [Transport::Stdio, Transport::Http] {
         for era in [Era::Modern, Era::Legacy] {
             if progress {
-                eprint!("\r{} {} ...          ", show::transport(transport), show::era(era));
+                eprint!(
+                    "\r{} {} ...          ",
+                    show::transport(transport),
+                    show::era(era)
+                );
             }
-            let played =
-                tokio::time::timeout(Duration::from_secs(60), scene::play(&server, transport, era)).await;
+            let played = tokio::time::timeout(
+                Duration::from_secs(60),
+                scene::play(&server, transport, era),
+            )
+            .await;
             let scene = played.unwrap_or_else(|_| Scene {
                 transport,
                 era,

@@ -6,14 +6,14 @@ use mcp_ext::healthcare::types::{PageSize, SearchParam, SearchParams};
 use mcp_ext::healthcare::{FhirExtension, FhirSettings};
 use mcp_ext::rmcp::RmcpCaller;
 use mcp_ext::{Extension, client};
+use rmcp::RoleClient;
 use rmcp::model::{
-    CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, Implementation,
-    ProtocolVersion,
+    CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest, CustomRequest,
+    Implementation, ProtocolVersion,
 };
 use rmcp::service::{ClientLifecycleMode, ClientServiceExt, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::RoleClient;
 use serde_json::{Value, json};
 
 use super::log::{Frame, Log};
@@ -27,10 +27,19 @@ pub async fn play(server: &[String], transport: Transport, era: Era) -> Scene {
     let knowing = Log::new("knows the extension");
     let plain = Log::new("never heard of it");
     let mut facts = Vec::new();
-    let broken = acts(server, transport, era, &knowing, &plain, &mut facts).await.err().map(|e| e.to_string());
+    let broken = acts(server, transport, era, &knowing, &plain, &mut facts)
+        .await
+        .err()
+        .map(|e| e.to_string());
     let mut frames = knowing.frames();
     frames.extend(plain.frames());
-    Scene { transport, era, facts, broken, frames }
+    Scene {
+        transport,
+        era,
+        facts,
+        broken,
+        frames,
+    }
 }
 
 async fn acts(
@@ -50,20 +59,36 @@ async fn acts(
     let url = listen.as_ref().map(|(_, url)| url.as_str());
 
     // A client that knows the extension.
-    let settings = FhirSettings { max_results: Some(5), ..Default::default() };
+    let settings = FhirSettings {
+        max_results: Some(5),
+        ..Default::default()
+    };
     let declaration = client::declaration::<FhirExtension>(&settings)?;
-    let (running, _process) = connect(server, url, era, knowing, &declaration_for(era, &declaration)).await?;
+    let (running, _process) = connect(
+        server,
+        url,
+        era,
+        knowing,
+        &declaration_for(era, &declaration),
+    )
+    .await?;
     let hello = match era {
         Era::Modern => "server/discover",
         Era::Legacy => "initialize",
     };
-    let fhir = match FhirExtension::client(RmcpCaller::new(running.peer().clone())).declare(settings).negotiate().await? {
+    let fhir = match FhirExtension::client(RmcpCaller::of(&running))
+        .declare(settings)
+        .negotiate()
+        .await?
+    {
         Negotiation::Active(fhir) => fhir,
         Negotiation::NotOffered => {
             facts.push(missing(knowing, hello, id));
             return Err(format!("the server does not offer {id}").into());
         }
-        Negotiation::Incompatible(why) => return Err(format!("the settings do not combine: {why}").into()),
+        Negotiation::Incompatible(why) => {
+            return Err(format!("the settings do not combine: {why}").into());
+        }
     };
     let found = fhir.search(heart_rates()).await?;
 
@@ -72,7 +97,10 @@ async fn acts(
     let undeclared = serde_json::to_value(heart_rates())?;
     let refused = other
         .peer()
-        .send_request(ClientRequest::CustomRequest(CustomRequest::new(search.clone(), Some(undeclared))))
+        .send_request(ClientRequest::CustomRequest(CustomRequest::new(
+            search.clone(),
+            Some(undeclared),
+        )))
         .await;
     if refused.is_ok() {
         facts.push(Fact {
@@ -89,7 +117,15 @@ async fn acts(
     call.arguments = arguments.as_object().cloned();
     other.peer().call_tool(call).await?;
 
-    facts.extend(read(era, transport, knowing, plain, hello, &search, &found.matches.len())?);
+    facts.extend(read(
+        era,
+        transport,
+        knowing,
+        plain,
+        hello,
+        &search,
+        &found.matches.len(),
+    )?);
     running.cancel().await?;
     other.cancel().await?;
     Ok(())
@@ -101,7 +137,7 @@ fn heart_rates() -> SearchParams {
         params: vec![SearchParam {
             name: "code".to_owned(),
             modifier: None,
-            values: vec!["http://loinc.org|8480-6".to_owned()],
+            values: vec!["http://loinc.org|8867-4".to_owned()],
         }],
         sort: vec!["-date".to_owned()],
         count: PageSize::new(3),
@@ -110,7 +146,10 @@ fn heart_rates() -> SearchParams {
 }
 
 /// In `initialize` versions the client declares once, when it connects.
-fn declaration_for(era: Era, declaration: &serde_json::Map<String, Value>) -> serde_json::Map<String, Value> {
+fn declaration_for(
+    era: Era,
+    declaration: &serde_json::Map<String, Value>,
+) -> serde_json::Map<String, Value> {
     match era {
         Era::Legacy => declaration.clone(),
         Era::Modern => Default::default(),
@@ -130,29 +169,43 @@ async fn connect(
     let capabilities = if declare.is_empty() {
         ClientCapabilities::default()
     } else {
-        ClientCapabilities::builder().enable_extensions_with(extensions).build()
+        ClientCapabilities::builder()
+            .enable_extensions_with(extensions)
+            .build()
     };
-    let info = ClientConfig::new(capabilities, Implementation::new("mcp-ext-demo", env!("CARGO_PKG_VERSION")));
+    let info = ClientConfig::new(
+        capabilities,
+        Implementation::new("mcp-ext-demo", env!("CARGO_PKG_VERSION")),
+    );
     let lifecycle = match era {
-        Era::Modern => ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] },
+        Era::Modern => ClientLifecycleMode::Discover {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        },
         Era::Legacy => ClientLifecycleMode::Initialize,
     };
     match url {
         None => {
             let (process, output, input) = stdio::start(server, log)?;
-            Ok((info.serve_with_lifecycle((output, input), lifecycle).await?, Some(process)))
+            Ok((
+                info.serve_with_lifecycle((output, input), lifecycle)
+                    .await?,
+                Some(process),
+            ))
         }
         Some(url) => {
             let url = http::capture(url, log).await?;
-            let transport =
-                StreamableHttpClientTransport::from_config(StreamableHttpClientTransportConfig::with_uri(url));
+            let transport = StreamableHttpClientTransport::from_config(
+                StreamableHttpClientTransportConfig::with_uri(url),
+            );
             Ok((info.serve_with_lifecycle(transport, lifecycle).await?, None))
         }
     }
 }
 
 fn missing(log: &Log, hello: &str, id: &str) -> Fact {
-    let seen = log.exchange(hello, |_| true).map(|(_, answer)| answer.body["result"]["capabilities"].clone());
+    let seen = log
+        .exchange(hello, |_| true)
+        .map(|(_, answer)| answer.body["result"]["capabilities"].clone());
     Fact {
         what: "the server advertises the extension with its settings",
         seen: seen.unwrap_or_default(),
@@ -171,7 +224,9 @@ fn read(
     matches: &usize,
 ) -> Result<Vec<Fact>, Error> {
     let id = FhirExtension::CONTRACT.id.as_str();
-    let frame = |pair: Option<(Frame, Frame)>, what: &str| pair.ok_or(format!("no frame was captured of {what}"));
+    let frame = |pair: Option<(Frame, Frame)>, what: &str| {
+        pair.ok_or(format!("no frame was captured of {what}"))
+    };
     let (greeting, greeted) = frame(knowing.exchange(hello, |_| true), hello)?;
     let (asked, answered) = frame(knowing.exchange(search, |_| true), search)?;
     let (_, refused) = frame(plain.exchange(search, |_| true), "the refusal")?;
@@ -184,7 +239,12 @@ fn read(
         Era::Legacy => greeting.body["params"]["capabilities"]["extensions"][id].clone(),
     };
     let mut facts = vec![
-        fact("the server advertises the extension with its settings", &offered, offered.is_object(), "an object"),
+        fact(
+            "the server advertises the extension with its settings",
+            &offered,
+            offered.is_object(),
+            "an object",
+        ),
         fact(
             match era {
                 Era::Modern => "the client declares it on the request itself",
@@ -199,12 +259,19 @@ fn read(
     let combined = serde_json::from_value::<FhirSettings>(offered)
         .and_then(|offered| Ok((offered, serde_json::from_value::<FhirSettings>(declared)?)))
         .map_err(|e| format!("the captured settings cannot be read: {e}"))
-        .and_then(|(offered, declared)| FhirSettings::negotiate(&offered, &declared).map_err(|e| e.to_string()));
+        .and_then(|(offered, declared)| {
+            FhirSettings::negotiate(&offered, &declared).map_err(|e| e.to_string())
+        });
     let negotiated = match &combined {
         Ok(settings) => without_nulls(serde_json::to_value(settings)?),
         Err(why) => json!(why),
     };
-    facts.push(fact("both together give what is in force", &negotiated, combined.is_ok(), "settings that combine"));
+    facts.push(fact(
+        "both together give what is in force",
+        &negotiated,
+        combined.is_ok(),
+        "settings that combine",
+    ));
 
     let error = &refused.body["error"];
     let (code, status) = match era {
@@ -220,7 +287,14 @@ fn read(
         "a client that does not declare it is refused, and told what to declare",
         &seen,
         error["code"] == code && status_right,
-        &format!("error {code}{}", if transport == Transport::Http { format!(", HTTP status {status}") } else { String::new() }),
+        &format!(
+            "error {code}{}",
+            if transport == Transport::Http {
+                format!(", HTTP status {status}")
+            } else {
+                String::new()
+            }
+        ),
     ));
 
     let result = &answered.body["result"];
@@ -228,11 +302,17 @@ fn read(
         Era::Modern => result["resultType"] == "complete",
         Era::Legacy => result.get("resultType").is_none(),
     };
-    let right = result["matches"].as_array().is_some_and(|m| m.len() == *matches && !m.is_empty())
+    let right = result["matches"]
+        .as_array()
+        .is_some_and(|m| m.len() == *matches && !m.is_empty())
         && result["synthetic"] == true
         && stamped;
-    let titles: Vec<_> =
-        result["matches"].as_array().into_iter().flatten().filter_map(|m| m["title"].as_str()).collect();
+    let titles: Vec<_> = result["matches"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|m| m["title"].as_str())
+        .collect();
     facts.push(fact(
         "the same call with the declaration is answered, typed",
         &json!({ "method": search, "matches": titles, "total": result["total"]["value"], "synthetic": result["synthetic"] }),
@@ -243,12 +323,18 @@ fn read(
         },
     ));
 
-    let names: Vec<_> =
-        listed.body["result"]["tools"].as_array().into_iter().flatten().filter_map(|t| t["name"].as_str()).collect();
+    let names: Vec<_> = listed.body["result"]["tools"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|t| t["name"].as_str())
+        .collect();
     facts.push(fact(
         "a client that never heard of it finds the tools",
         &json!(names),
-        ["fhir_capabilities", "fhir_read", "fhir_search"].iter().all(|n| names.contains(n)),
+        ["fhir_capabilities", "fhir_read", "fhir_search"]
+            .iter()
+            .all(|n| names.contains(n)),
         "fhir_capabilities, fhir_read and fhir_search",
     ));
     let told = &told.body["result"];
@@ -256,14 +342,21 @@ fn read(
     facts.push(fact(
         "and calls one",
         &json!({ "tool": called.body["params"]["name"], "text": text }),
-        told["isError"] != true && told["structuredContent"]["matches"].as_array().is_some_and(|m| !m.is_empty()),
+        told["isError"] != true
+            && told["structuredContent"]["matches"]
+                .as_array()
+                .is_some_and(|m| !m.is_empty()),
         "matches",
     ));
     Ok(facts)
 }
 
 fn fact(what: &'static str, seen: &Value, holds: bool, expected: &str) -> Fact {
-    Fact { what, seen: seen.clone(), expected: (!holds).then(|| expected.to_owned()) }
+    Fact {
+        what,
+        seen: seen.clone(),
+        expected: (!holds).then(|| expected.to_owned()),
+    }
 }
 
 fn without_nulls(mut value: Value) -> Value {

@@ -30,7 +30,11 @@ pub fn era(era: Era) -> &'static str {
 }
 
 pub fn scene(scene: &Scene, frames: bool) {
-    println!("\n{BOLD}{}, {}{BOLD:#}", transport(scene.transport), era(scene.era));
+    println!(
+        "\n{BOLD}{}, {}{BOLD:#}",
+        transport(scene.transport),
+        era(scene.era)
+    );
     for fact in &scene.facts {
         one(fact);
     }
@@ -39,18 +43,34 @@ pub fn scene(scene: &Scene, frames: bool) {
     }
     if frames {
         for frame in &scene.frames {
-            let arrow = if frame.from == From::Client { "->" } else { "<-" };
-            let status = frame.http_status.map_or(String::new(), |s| format!(" [{s}]"));
-            println!("  {DIM}{arrow} {}{status}{DIM:#} {}", frame.connection, frame.body);
+            let arrow = if frame.from == From::Client {
+                "->"
+            } else {
+                "<-"
+            };
+            let status = frame
+                .http_status
+                .map_or(String::new(), |s| format!(" [{s}]"));
+            println!(
+                "  {DIM}{arrow} {}{status}{DIM:#} {}",
+                frame.connection, frame.body
+            );
         }
     }
 }
 
 fn one(fact: &Fact) {
-    let mark = if fact.holds() { format!("{GOOD}ok{GOOD:#}    ") } else { format!("{BAD}FAILED{BAD:#}") };
+    let mark = if fact.holds() {
+        format!("{GOOD}ok{GOOD:#}    ")
+    } else {
+        format!("{BAD}FAILED{BAD:#}")
+    };
     println!("  {mark} {}", fact.what);
     let lines = match &fact.seen {
-        Value::Object(members) => members.iter().map(|(k, v)| format!("{k}: {}", plain(v))).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(k, v)| format!("{k}: {}", plain(v)))
+            .collect(),
         other => vec![plain(other)],
     };
     for line in lines {
@@ -84,7 +104,13 @@ pub fn summary(scenes: &[Scene], all: bool) {
              `mcp-ext demo --frames` shows them, `--json` gives them to a program."
         );
     } else {
-        let failed: usize = scenes.iter().flat_map(|s| &s.facts).filter(|f| !f.holds()).count();
-        println!("\n{BAD}{failed} of {facts} facts did not hold.{BAD:#} `mcp-ext demo --frames` shows what passed.");
+        let failed: usize = scenes
+            .iter()
+            .flat_map(|s| &s.facts)
+            .filter(|f| !f.holds())
+            .count();
+        println!(
+            "\n{BAD}{failed} of {facts} facts did not hold.{BAD:#} `mcp-ext demo --frames` shows what passed."
+        );
     }
 }

@@ -11,8 +11,13 @@ use super::log::{From, Log};
 use crate::Error;
 
 /// Starts the server; gives its output and input as one transport.
-pub fn start(command: &[String], log: &Log) -> Result<(Child, Tap<ChildStdout>, Tap<ChildStdin>), Error> {
-    let (program, args) = command.split_first().ok_or("the demo's server command is empty")?;
+pub fn start(
+    command: &[String],
+    log: &Log,
+) -> Result<(Child, Tap<ChildStdout>, Tap<ChildStdin>), Error> {
+    let (program, args) = command
+        .split_first()
+        .ok_or("the demo's server command is empty")?;
     let mut child = Command::new(program)
         .args(args)
         .stdin(Stdio::piped())
@@ -21,9 +26,19 @@ pub fn start(command: &[String], log: &Log) -> Result<(Child, Tap<ChildStdout>, 
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| format!("cannot start the demo's server {program}: {e}"))?;
-    let stdout = child.stdout.take().ok_or("the server has no standard output")?;
-    let stdin = child.stdin.take().ok_or("the server has no standard input")?;
-    Ok((child, Tap::new(stdout, From::Server, log), Tap::new(stdin, From::Client, log)))
+    let stdout = child
+        .stdout
+        .take()
+        .ok_or("the server has no standard output")?;
+    let stdin = child
+        .stdin
+        .take()
+        .ok_or("the server has no standard input")?;
+    Ok((
+        child,
+        Tap::new(stdout, From::Server, log),
+        Tap::new(stdin, From::Client, log),
+    ))
 }
 
 /// A stream that records each whole line that passes.
@@ -36,7 +51,12 @@ pub struct Tap<T> {
 
 impl<T> Tap<T> {
     fn new(inner: T, from: From, log: &Log) -> Self {
-        Self { inner, from, log: log.clone(), line: Vec::new() }
+        Self {
+            inner,
+            from,
+            log: log.clone(),
+            line: Vec::new(),
+        }
     }
 
     fn pass(&mut self, bytes: &[u8]) {
@@ -67,7 +87,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tap<T> {
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Tap<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Ok(written)) = &polled {
             self.pass(buf.get(..*written).unwrap_or_default());

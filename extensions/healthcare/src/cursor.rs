@@ -9,6 +9,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 
+use crate::types::PageSize;
+
 /// Longest cursor that is looked at.
 pub const MAX_CURSOR_BYTES: usize = 4096;
 
@@ -181,10 +183,10 @@ pub enum CursorError {
     )]
     Rejected,
     /// Another page size than the one the cursor carries.
-    #[error("the cursor carries count {expected}; leave count out, or repeat that number")]
+    #[error("the cursor carries count {}; leave count out, or repeat that number", .expected.get())]
     Count {
         /// The page size of the cursor.
-        expected: u32,
+        expected: PageSize,
     },
     /// A cursor could not be made.
     #[error("no cursor could be made")]
@@ -196,7 +198,7 @@ pub enum CursorError {
 pub(crate) struct Position {
     /// Matches per page.
     #[serde(rename = "n")]
-    pub(crate) count: u32,
+    pub(crate) count: PageSize,
     /// The values of the sort keys of the last match; none: it has no such element.
     #[serde(rename = "k")]
     pub(crate) keys: Vec<Option<SortValue>>,
@@ -216,11 +218,11 @@ pub(crate) enum SortValue {
 
 #[cfg(test)]
 mod tests {
-    use super::{CursorError, CursorKey, KeyError, KeySource, Position, SortValue};
+    use super::{CursorError, CursorKey, KeyError, KeySource, PageSize, Position, SortValue};
 
     fn position() -> Position {
         Position {
-            count: 20,
+            count: PageSize::default(),
             keys: vec![
                 None,
                 Some(SortValue::Text("a".to_owned())),

@@ -7,6 +7,9 @@ const SECOND: i64 = 1_000_000;
 const MINUTE: i64 = 60 * SECOND;
 const DAY: i64 = 24 * 60 * MINUTE;
 
+/// Longest text that is looked at; the longest useful one has 32 characters.
+const MAX_LEN: usize = 64;
+
 /// Everything a date stands for: from `start` up to, not including, `end`.
 ///
 /// `2012-02` is all of February 2012. A date without a time zone is read as UTC. Digits of a second beyond the sixth are
@@ -71,6 +74,9 @@ impl std::str::FromStr for DateRange {
     type Err = DateError;
 
     fn from_str(text: &str) -> Result<Self, DateError> {
+        if text.len() > MAX_LEN {
+            return Err(DateError::Form);
+        }
         let mut scan = Scan(text.as_bytes());
         let year = scan.number(4)?;
         if year == 0 {

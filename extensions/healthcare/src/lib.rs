@@ -2,6 +2,7 @@
 //!
 //! HL7 and FHIR are registered trademarks of Health Level Seven International; this project is not affiliated with it.
 
+mod fhir;
 pub mod types;
 
 #[cfg(feature = "server")]
@@ -19,6 +20,19 @@ pub mod scope;
 #[cfg(feature = "server")]
 pub mod search;
 #[cfg(feature = "server")]
+mod server;
+#[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]
 mod title;
+
+#[cfg(feature = "server")]
+pub use cursor::CursorKey;
+#[cfg(feature = "server")]
+pub use scope::AccessScope;
+#[cfg(feature = "server")]
+pub use server::{FhirServer, NeedsScope};
+#[cfg(feature = "server")]
+pub use store::FhirStore;
+
+pub use fhir::*;

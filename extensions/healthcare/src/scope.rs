@@ -52,6 +52,15 @@ impl AccessScope {
         }
     }
 
+    /// Nothing at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            patients: Some(BTreeSet::new()),
+            types: None,
+        }
+    }
+
     /// The resources of one patient.
     ///
     /// # Errors

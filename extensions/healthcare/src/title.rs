@@ -106,7 +106,19 @@ fn human_name(node: &Node) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
+/// The value of an Observation, or those of its components: `120 mmHg / 80 mmHg`.
 fn value(node: &Node) -> Option<String> {
+    own_value(node).or_else(|| {
+        let parts: Vec<String> = node
+            .at("component")
+            .into_iter()
+            .filter_map(own_value)
+            .collect();
+        (!parts.is_empty()).then(|| parts.join(" / "))
+    })
+}
+
+fn own_value(node: &Node) -> Option<String> {
     if let Some(quantity) = node.get("valueQuantity") {
         let Some(Node::Number(number)) = quantity.get("value") else {
             return None;
@@ -152,6 +164,13 @@ mod tests {
                     "valueQuantity": {"value": 72.0, "unit": "/min"}}"#
             ),
             "Heart rate 72.0 /min, 2024-03-01"
+        );
+        assert_eq!(
+            title(
+                r#"{"resourceType": "Observation", "code": {"coding": [{"code": "85354-9"}]}, "component": [
+                    {"valueQuantity": {"value": 120, "code": "mm[Hg]"}}, {"valueString": "low"}, {"code": {"text": "x"}}]}"#
+            ),
+            "85354-9 120 mm[Hg] / low"
         );
         assert_eq!(
             title(

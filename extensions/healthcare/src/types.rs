@@ -1,15 +1,26 @@
 //! What travels: the parameters and results of the three FHIR calls. No I/O, no store.
+//!
+//! The text on types and fields becomes the tool schema that a model reads, so it is written to it.
+//!
+//! ```
+//! use mcp_ext_healthcare::types::SearchParams;
+//!
+//! let params: SearchParams = serde_json::from_str(
+//!     r#"{"type": "Observation", "params": [{"name": "code", "values": ["http://loinc.org|8867-4"]}], "sort": ["-date"]}"#,
+//! )?;
+//! assert_eq!(params.params[0].name, "code");
+//! // A misspelt member is an error, never ignored.
+//! assert!(serde_json::from_str::<SearchParams>(r#"{"type": "Observation", "parms": []}"#).is_err());
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
+use std::borrow::Cow;
 use std::fmt;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Matches on a page when the caller does not ask for a number.
-pub const DEFAULT_COUNT: u32 = 20;
-/// Most matches on a page.
-pub const MAX_COUNT: u32 = 100;
 /// The FHIR release these types speak.
 pub const FHIR_VERSION: &str = "4.0.1";
 /// The media type of a resource's text.
@@ -100,18 +111,6 @@ impl fmt::Display for ParamKind {
 }
 
 /// A FHIR R4 search on one resource type.
-///
-/// ```
-/// use mcp_ext_healthcare::types::SearchParams;
-///
-/// let params: SearchParams = serde_json::from_str(
-///     r#"{"type": "Observation", "params": [{"name": "code", "values": ["http://loinc.org|8867-4"]}], "sort": ["-date"]}"#,
-/// )?;
-/// assert_eq!(params.params[0].name, "code");
-/// // A misspelt member is an error, never ignored.
-/// assert!(serde_json::from_str::<SearchParams>(r#"{"type": "Observation", "parms": []}"#).is_err());
-/// # Ok::<(), serde_json::Error>(())
-/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SearchParams {
@@ -127,11 +126,74 @@ pub struct SearchParams {
     pub sort: Vec<String>,
     /// Matches per page: 0 to 100, 20 when left out; 0 answers with the total alone. With a cursor, leave it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 100))]
-    pub count: Option<u32>,
+    pub count: Option<PageSize>,
     /// `nextCursor` of the page before. Repeat `type`, `params` and `sort` exactly as on that call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// How many matches a page holds: 0 to 100.
+///
+/// ```
+/// use mcp_ext_healthcare::types::PageSize;
+///
+/// assert_eq!(PageSize::default().get(), 20);
+/// assert!(PageSize::new(101).is_none());
+/// assert!(serde_json::from_str::<PageSize>("101").is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct PageSize(u32);
+
+impl PageSize {
+    /// The largest.
+    pub const MAX: Self = Self(100);
+
+    /// A page of that many matches, if a page may be that large.
+    #[must_use]
+    pub fn new(count: u32) -> Option<Self> {
+        (count <= Self::MAX.0).then_some(Self(count))
+    }
+
+    /// The number of matches.
+    #[must_use]
+    pub fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for PageSize {
+    fn default() -> Self {
+        Self(20)
+    }
+}
+
+impl TryFrom<u32> for PageSize {
+    type Error = String;
+
+    fn try_from(count: u32) -> Result<Self, String> {
+        Self::new(count).ok_or_else(|| format!("expected 0 to {}, seen {count}", Self::MAX.0))
+    }
+}
+
+impl From<PageSize> for u32 {
+    fn from(size: PageSize) -> Self {
+        size.0
+    }
+}
+
+impl JsonSchema for PageSize {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "PageSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 0, "maximum": Self::MAX.0 })
+    }
 }
 
 /// One condition of a search.

@@ -69,12 +69,9 @@ pub enum SearchError {
         /// How many there are.
         seen: usize,
     },
-    /// `count` is out of range.
-    #[error("count: expected 0 to {}, seen {seen}", crate::types::MAX_COUNT)]
-    Count {
-        /// What was given.
-        seen: u32,
-    },
+    /// The search went through more than one search may.
+    #[error("the search takes too long; narrow it, for example by patient, code or date")]
+    TooCostly,
     /// The type cannot be sorted by that.
     #[error("{resource_type} cannot be sorted by {seen}{}; use `name` or `-name` of a token, date, string or quantity parameter", suggest(.suggestion))]
     Sort {
@@ -103,8 +100,8 @@ impl SearchError {
             Self::UnsupportedModifier { .. } => "unsupported_modifier",
             Self::UnsupportedComparator { .. } => "unsupported_comparator",
             Self::InvalidValue { .. } => "invalid_value",
-            Self::TooMany { .. } => "too_costly",
-            Self::Count { .. } => "invalid_count",
+            Self::TooMany { .. } => "too_many",
+            Self::TooCostly => "too_costly",
             Self::Sort { .. } => "invalid_sort",
             Self::Cursor(CursorError::Seal) | Self::Store(_) => "store_failed",
             Self::Cursor(_) => "invalid_cursor",

@@ -8,7 +8,7 @@ use crate::search::error::{SearchError, nearest, shown};
 use crate::search::params::{self, Def, Rule};
 use crate::search::text::{normalised, soundex};
 use crate::search::{MAX_PARAMS, MAX_QUERY_BYTES, MAX_SORT, MAX_VALUE_BYTES, MAX_VALUES};
-use crate::types::{MAX_COUNT, ParamKind, SearchParam, SearchParams};
+use crate::types::{ParamKind, SearchParam, SearchParams};
 
 /// A search that makes sense.
 #[derive(Debug)]
@@ -16,7 +16,6 @@ pub(crate) struct Query {
     pub(crate) resource_type: &'static str,
     pub(crate) clauses: Vec<Clause>,
     pub(crate) sort: Vec<Sort>,
-    pub(crate) count: Option<u32>,
     pub(crate) applied: Vec<SearchParam>,
 }
 
@@ -128,14 +127,10 @@ pub(crate) fn parse(params: &SearchParams) -> Result<Query, SearchError> {
         .iter()
         .map(|name| sort(resource_type, own, name))
         .collect::<Result<_, _>>()?;
-    if let Some(seen) = params.count.filter(|count| *count > MAX_COUNT) {
-        return Err(SearchError::Count { seen });
-    }
     Ok(Query {
         resource_type,
         clauses,
         sort,
-        count: params.count,
         applied,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead, Read as _};
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Statement, Transaction, params};
 
@@ -98,8 +99,10 @@ impl FhirStore {
             }
             writer.add(text, line, &mut seen)?;
         }
+        let only_test_data = writer.only_test_data;
         drop(writer);
         tx.commit()?;
+        self.synthetic.fetch_and(only_test_data, Ordering::Relaxed);
         Ok(seen.len())
     }
 
@@ -113,14 +116,20 @@ impl FhirStore {
         }
         let mut db = self.db();
         let tx = db.transaction()?;
-        let reference = Writer::new(&tx)?.add(text, 1, &mut HashSet::new())?;
+        let mut writer = Writer::new(&tx)?;
+        let reference = writer.add(text, 1, &mut HashSet::new())?;
+        let only_test_data = writer.only_test_data;
+        drop(writer);
         tx.commit()?;
+        self.synthetic.fetch_and(only_test_data, Ordering::Relaxed);
         Ok(reference)
     }
 }
 
 /// The statements of a load, prepared once.
 struct Writer<'a> {
+    /// So far, every resource is tagged as test data.
+    only_test_data: bool,
     remove: Statement<'a>,
     resource: Statement<'a>,
     compartment: Statement<'a>,
@@ -135,6 +144,7 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(tx: &'a Transaction<'_>) -> Result<Self, rusqlite::Error> {
         Ok(Self {
+            only_test_data: true,
             remove: tx.prepare("DELETE FROM resource WHERE type = ? AND id = ?")?,
             resource: tx.prepare(
                 "INSERT INTO resource (type, id, version, last_updated, title, synthetic, text)
@@ -177,6 +187,7 @@ impl<'a> Writer<'a> {
         if !seen.insert(reference.clone()) {
             return Err(LoadError::Duplicate { line });
         }
+        self.only_test_data &= resource.synthetic;
         self.write(&resource, text)?;
         Ok(reference)
     }

@@ -6,16 +6,17 @@ mod schema;
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params_from_iter};
 
 use crate::cursor::{CursorError, CursorKey, KeyError, KeySource, Position, SortValue};
 use crate::scope::{AccessScope, is_id, is_type};
 use crate::search::parse::{Query, parse};
 use crate::search::{MAX_RESULT_BYTES, SearchError, params, sql};
 use crate::types::{
-    Accuracy, CONTENT_TYPE, Capabilities, CapabilitiesParams, DEFAULT_COUNT, FHIR_VERSION, Match,
+    Accuracy, CONTENT_TYPE, Capabilities, CapabilitiesParams, FHIR_VERSION, Match, PageSize,
     ReadParams, ReadResult, SearchParamInfo, SearchParams, SearchResult, Total, TypeCapabilities,
 };
 
@@ -24,6 +25,12 @@ pub use load::LoadError;
 
 /// Largest resource that is stored, in bytes of JSON.
 pub const MAX_RESOURCE_BYTES: usize = 1024 * 1024;
+
+/// Steps of SQLite's machine that one search may take: about a second.
+const MAX_STEPS: u64 = 100_000_000;
+
+/// How often a search looks whether it has had its steps.
+const STEPS_AT_ONCE: i32 = 1_000;
 
 /// Kept free in a page for its cursor, which is made last.
 const CURSOR_ROOM: usize = 3 * 1024;
@@ -62,8 +69,9 @@ const BUNDLED: &[&str] = &[
 pub struct FhirStore {
     db: Mutex<Connection>,
     key: CursorKey,
-    /// Everything in it is invented.
-    synthetic: bool,
+    max_steps: u64,
+    /// It began with the bundled resources, and nothing but test data was added since.
+    synthetic: AtomicBool,
 }
 
 /// Why a store failed. The source says more; it is for whoever runs the server.
@@ -92,7 +100,10 @@ impl From<rusqlite::Error> for StoreError {
 
 impl From<rusqlite::Error> for SearchError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error.into())
+        match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => Self::TooCostly,
+            _ => Self::Store(error.into()),
+        }
     }
 }
 
@@ -149,8 +160,8 @@ impl FhirStore {
     /// # Errors
     /// [`LoadError`], if SQLite fails or the system gives no random bytes.
     pub fn bundled() -> Result<Self, LoadError> {
-        let mut store = Self::in_memory()?;
-        store.synthetic = true;
+        let store = Self::in_memory()?;
+        store.synthetic.store(true, Ordering::Relaxed);
         for file in BUNDLED {
             store.load(&AccessScope::all(), file.as_bytes())?;
         }
@@ -188,7 +199,8 @@ impl FhirStore {
         Ok(Self {
             db: Mutex::new(db),
             key: CursorKey::random()?,
-            synthetic: false,
+            max_steps: MAX_STEPS,
+            synthetic: AtomicBool::new(false),
         })
     }
 
@@ -198,21 +210,48 @@ impl FhirStore {
         Self { key, ..self }
     }
 
+    /// The same store, with another bound on the work of one search, in steps of SQLite's machine. A hundred million,
+    /// about a second, when not set.
+    #[must_use]
+    pub fn with_max_steps(self, max_steps: u64) -> Self {
+        Self { max_steps, ..self }
+    }
+
     /// Where the key of the cursors is from.
     #[must_use]
     pub fn cursor_key_source(&self) -> KeySource {
         self.key.source()
     }
 
-    /// Whether everything in the store is invented test data.
+    /// Whether this is the bundled test data, with nothing added that is not tagged as test data (`HTEST`).
     #[must_use]
     pub fn is_synthetic(&self) -> bool {
-        self.synthetic
+        self.synthetic.load(Ordering::Relaxed)
     }
 
     fn db(&self) -> MutexGuard<'_, Connection> {
         // A panic elsewhere leaves no half-done work: an open transaction is rolled back when it is dropped.
         self.db.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The database, which stops what takes more than its steps while `work` runs.
+    fn bounded<T>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
+        let mut db = self.db();
+        let mut left = self.max_steps / u64::from(STEPS_AT_ONCE.unsigned_abs());
+        db.progress_handler(
+            STEPS_AT_ONCE,
+            Some(move || {
+                let spent = left == 0;
+                left = left.saturating_sub(1);
+                spent
+            }),
+        )?;
+        let result = work(&mut db);
+        db.progress_handler(0, None::<fn() -> bool>)?;
+        result
     }
 
     /// What can be read and searched within a scope.
@@ -251,7 +290,7 @@ impl FhirStore {
         }
         Ok(Capabilities {
             fhir_version: FHIR_VERSION.to_owned(),
-            synthetic: self.synthetic,
+            synthetic: self.is_synthetic(),
             types: types.into_values().collect(),
         })
     }
@@ -260,10 +299,11 @@ impl FhirStore {
         let mut statement = sql::Sql::default();
         statement.push("SELECT DISTINCT r.type FROM resource r WHERE 1");
         sql::scoped(&mut statement, scope);
-        let db = self.db();
-        let mut prepared = db.prepare(&statement.text)?;
-        let rows = prepared.query_map(params_from_iter(statement.values), |row| row.get(0))?;
-        rows.collect()
+        self.bounded(|db| {
+            let mut prepared = db.prepare(&statement.text)?;
+            let rows = prepared.query_map(params_from_iter(statement.values), |row| row.get(0))?;
+            rows.collect()
+        })
     }
 
     /// Searches one resource type.
@@ -285,13 +325,13 @@ impl FhirStore {
             None => None,
             Some(cursor) => Some(self.key.open(cursor, &bound)?),
         };
-        let count = match (&after, query.count) {
+        let count = match (&after, params.count) {
             (Some(position), Some(count)) if count != position.count => {
                 let expected = position.count;
                 return Err(CursorError::Count { expected }.into());
             }
             (Some(position), _) => position.count,
-            (None, count) => count.unwrap_or(DEFAULT_COUNT),
+            (None, count) => count.unwrap_or_default(),
         };
         let (total, rows) = self.page(&query, scope, after.as_ref(), count)?;
         let mut result = SearchResult {
@@ -302,19 +342,22 @@ impl FhirStore {
             },
             applied: query.applied,
             next_cursor: None,
-            synthetic: self.synthetic,
+            synthetic: self.is_synthetic(),
         };
         let mut last = None;
+        let mut all_tagged = true;
         let mut size = CURSOR_ROOM + json_bytes(&result);
         let available = rows.len();
-        for row in rows.into_iter().take(count as usize) {
+        for row in rows.into_iter().take(count.get() as usize) {
             size += json_bytes(&row.found) + 1;
             if size > MAX_RESULT_BYTES && last.is_some() {
                 break;
             }
             last = Some(row.position(count));
+            all_tagged &= row.synthetic;
             result.matches.push(row.found);
         }
+        result.synthetic |= all_tagged && !result.matches.is_empty();
         if let Some(position) = last.filter(|_| available > result.matches.len()) {
             result.next_cursor = Some(self.key.seal(&position, &bound)?);
         }
@@ -326,26 +369,27 @@ impl FhirStore {
         query: &Query,
         scope: &AccessScope,
         after: Option<&Position>,
-        count: u32,
+        count: PageSize,
     ) -> Result<(u64, Vec<PageRow>), rusqlite::Error> {
-        let mut db = self.db();
-        // Total and page are of one moment.
-        let tx = db.transaction()?;
-        let statement = sql::total(query, scope);
-        let total: i64 =
-            tx.query_row(&statement.text, params_from_iter(statement.values), |row| {
-                row.get(0)
+        self.bounded(|db| {
+            // Total and page are of one moment.
+            let tx = db.transaction()?;
+            let statement = sql::total(query, scope);
+            let total: i64 =
+                tx.query_row(&statement.text, params_from_iter(statement.values), |row| {
+                    row.get(0)
+                })?;
+            let total = u64::try_from(total).unwrap_or(0);
+            if count.get() == 0 {
+                return Ok((total, Vec::new()));
+            }
+            let statement = sql::page(query, scope, after, count.get() + 1);
+            let mut prepared = tx.prepare(&statement.text)?;
+            let rows = prepared.query_map(params_from_iter(statement.values), |row| {
+                PageRow::read(row, query)
             })?;
-        let total = u64::try_from(total).unwrap_or(0);
-        if count == 0 {
-            return Ok((total, Vec::new()));
-        }
-        let statement = sql::page(query, scope, after, count + 1);
-        let mut prepared = tx.prepare(&statement.text)?;
-        let rows = prepared.query_map(params_from_iter(statement.values), |row| {
-            PageRow::read(row, query)
-        })?;
-        Ok((total, rows.collect::<Result<_, _>>()?))
+            Ok((total, rows.collect::<Result<_, _>>()?))
+        })
     }
 
     /// Reads one resource. One outside the scope is answered exactly as one that does not exist.
@@ -373,7 +417,7 @@ impl FhirStore {
                     content_type: CONTENT_TYPE.to_owned(),
                     text: row.get(2)?,
                     resource: None,
-                    synthetic: self.synthetic || row.get(3)?,
+                    synthetic: self.is_synthetic() || row.get(3)?,
                 })
             })
             .optional()?;
@@ -483,6 +527,7 @@ fn json_bytes(value: &impl serde::Serialize) -> usize {
 struct PageRow {
     id: String,
     found: Match,
+    synthetic: bool,
     keys: Vec<Option<SortValue>>,
 }
 
@@ -506,12 +551,13 @@ impl PageRow {
                 last_updated: row.get(2)?,
                 title: row.get(3)?,
             },
+            synthetic: row.get(4)?,
             id,
             keys,
         })
     }
 
-    fn position(&self, count: u32) -> Position {
+    fn position(&self, count: PageSize) -> Position {
         Position {
             count,
             keys: self.keys.clone(),
