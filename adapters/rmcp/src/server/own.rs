@@ -1,0 +1,154 @@
+//! Calls of the set's own methods and tools, and repairs of what rmcp leaves to nobody.
+
+use std::time::Instant;
+
+use mcp_ext_core::request::{Incoming, Params, Target};
+use mcp_ext_core::wire::{JsonObject, code};
+use mcp_ext_core::{Negotiated, Route, RpcError};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
+    ErrorCode, ServerCapabilities,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use serde_json::{Value, json};
+
+use super::{WithExtensions, incoming};
+use crate::convert::to_rmcp;
+
+impl<S: ServerHandler> WithExtensions<S> {
+    /// Runs one call of the set, within the time the set allows, until the client cancels it.
+    async fn run(
+        &self,
+        mut incoming: Incoming<'_>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<JsonObject, RpcError> {
+        let limit = self.shared.set.limits().max_duration;
+        incoming.deadline = Instant::now().checked_add(limit);
+        let pending = match self.shared.set.route(incoming) {
+            Route::Call(pending) => pending,
+            Route::Answered(result) => return Ok(result),
+            Route::Refused(error) => return Err(error),
+            // Only what the set owns gets here.
+            Route::Forward(incoming) => {
+                return Err(RpcError::method_not_found(incoming.target.name()));
+            }
+        };
+        let reply = tokio::select! {
+            // A cancelled call's future is dropped here; rmcp drops whatever is answered.
+            () = context.ct.cancelled() => {
+                return Err(RpcError::new(code::INTERNAL_ERROR, "the call was cancelled")
+                    .with_data(json!({ "kind": "cancelled" })));
+            }
+            reply = tokio::time::timeout(limit, pending.run()) => reply,
+        };
+        let reply = reply.unwrap_or_else(|_| {
+            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            Err(RpcError::limit(
+                "timeout",
+                format!("the call was stopped after {millis} ms, the most this server allows"),
+                millis,
+            ))
+        })?;
+        reply
+            .into_object()
+            .map_err(|_| RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object"))
+    }
+
+    /// Answers a method of the set.
+    pub(super) async fn own_method(
+        &self,
+        request: CustomRequest,
+        mut context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let params = request.params.map_or(Params::None, Params::Value);
+        let incoming = incoming::open(Target::Method(&request.method), params, &mut context);
+        let result = self.run(incoming, &context).await.map_err(to_rmcp)?;
+        Ok(CustomResult::new(Value::Object(result)))
+    }
+
+    /// Answers a call of a tool of the set.
+    pub(super) async fn own_tool(
+        &self,
+        request: CallToolRequestParams,
+        mut context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let params = request.arguments.map_or(Params::None, |arguments| {
+            Params::Value(Value::Object(arguments))
+        });
+        let incoming = incoming::open(Target::Tool(&request.name), params, &mut context);
+        let result = self.run(incoming, &context).await.map_err(to_rmcp)?;
+        let result: CallToolResult =
+            serde_json::from_value(Value::Object(result)).map_err(|_| {
+                ErrorData::internal_error(
+                    "the result of the tool does not have the form of a tool's result",
+                    None,
+                )
+            })?;
+        Ok(CallToolResponse::Complete(result))
+    }
+
+    /// Lets the wrapped server's handlers read what was negotiated.
+    pub(super) fn show_negotiated(&self, context: &mut RequestContext<RoleServer>) {
+        let (era, version) = incoming::era(context);
+        let session = incoming::session(context, era);
+        let negotiated: Negotiated =
+            self.shared
+                .set
+                .negotiated(era, version, context.meta.0.0.clone(), session);
+        context.extensions.insert(negotiated);
+    }
+
+    /// Turns "no such method" into "bad params" for a request of the core protocol that rmcp could not decode, and
+    /// therefore took for one it does not know.
+    pub(super) fn repair(&self, method: &'static str, legacy: bool, error: ErrorData) -> ErrorData {
+        if error.code != ErrorCode::METHOD_NOT_FOUND
+            || !offered(method, legacy, &self.get_info().capabilities)
+        {
+            return error;
+        }
+        to_rmcp(
+            RpcError::new(
+                code::INVALID_PARAMS,
+                format!("the params of {method} do not fit"),
+            )
+            .with_data(json!({ "kind": "malformed_params", "method": method })),
+        )
+    }
+}
+
+/// The request methods of the core protocol whose params rmcp decodes before anyone sees them, and which it therefore
+/// hands on as unknown ones when they are malformed. Lists are not among them: rmcp reads malformed params as none.
+const DECODED: &[&str] = &[
+    "completion/complete",
+    "initialize",
+    "logging/setLevel",
+    "prompts/get",
+    "resources/read",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+    "tools/call",
+];
+
+/// The same name with static life, if rmcp decodes this method.
+pub(super) fn decoded(method: &str) -> Option<&'static str> {
+    DECODED.iter().copied().find(|known| *known == method)
+}
+
+/// Whether the server has this method for a client of this era, so that only the params can be at fault.
+fn offered(method: &str, legacy: bool, capabilities: &ServerCapabilities) -> bool {
+    match method.split('/').next() {
+        Some("tools") => capabilities.tools.is_some(),
+        Some("prompts") => capabilities.prompts.is_some(),
+        Some("resources") if method.ends_with("subscribe") => {
+            legacy && capabilities.resources.is_some()
+        }
+        Some("resources") => capabilities.resources.is_some(),
+        Some("completion") => capabilities.completions.is_some(),
+        Some("logging") => legacy && capabilities.logging.is_some(),
+        Some("initialize") => legacy,
+        Some("subscriptions") => !legacy,
+        _ => false,
+    }
+}

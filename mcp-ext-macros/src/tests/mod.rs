@@ -1,0 +1,5 @@
+//! Tests of the expansion itself, where its own functions can be called.
+
+mod agreement;
+mod expansion;
+mod suggestions;

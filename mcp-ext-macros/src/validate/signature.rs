@@ -1,0 +1,381 @@
+//! The signature of a method or tool: `async fn name(&self, cx: &Cx<E>, params: P) -> R`.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType, Safety,
+    Signature, Type,
+};
+
+use crate::diag::{Diagnostic, Sink};
+
+/// The parts of a signature that is as it must be.
+pub struct Parts {
+    pub receiver: TokenStream,
+    pub cx_arg: TokenStream,
+    pub cx_type: Type,
+    pub params_arg: Option<TokenStream>,
+    pub params: Option<Type>,
+    pub output: Type,
+}
+
+/// Which context an item takes, and why.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// `Cx` or `ToolCx`.
+    pub cx: &'static str,
+    /// The marker of the extension.
+    pub marker: &'a str,
+    /// Why it is not the other one.
+    pub why: &'static str,
+}
+
+impl Wanted<'_> {
+    fn shown(&self) -> String {
+        format!("&{}<{}>", self.cx, self.marker)
+    }
+}
+
+/// Takes the signature apart; `None` when something in it is at fault.
+pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Parts> {
+    let before = sink.len();
+    let name = sig.ident.to_string();
+    head(sig, &name, sink);
+    if sig.asyncness.is_none() {
+        sink.push(sig.fn_token, Diagnostic::NotAsync { name: name.clone() });
+    }
+    let mut inputs = sig.inputs.iter();
+    let receiver = match inputs.next() {
+        Some(FnArg::Receiver(receiver)) => {
+            check_receiver(receiver, &name, sink);
+            receiver.to_token_stream()
+        }
+        Some(other) => {
+            sink.push(other, Diagnostic::MissingReceiver { name: name.clone() });
+            inputs = sig.inputs.iter();
+            quote!(&self)
+        }
+        None => {
+            sink.push(
+                &sig.ident,
+                Diagnostic::MissingReceiver { name: name.clone() },
+            );
+            quote!(&self)
+        }
+    };
+    let rest: Vec<&syn::PatType> = inputs
+        .filter_map(|arg| match arg {
+            FnArg::Typed(arg) => Some(arg),
+            FnArg::Receiver(_) => None,
+        })
+        .collect();
+    for arg in &rest {
+        if !matches!(&*arg.pat, Pat::Ident(p) if p.by_ref.is_none() && p.mutability.is_none() && p.subpat.is_none())
+            && !matches!(&*arg.pat, Pat::Wild(_))
+        {
+            sink.push(&arg.pat, Diagnostic::ParamPattern { name: name.clone() });
+        }
+    }
+    let (cx, params) = match rest.as_slice() {
+        [] => {
+            sink.push(
+                &sig.ident,
+                Diagnostic::MissingCx {
+                    name: name.clone(),
+                    expected: wanted.shown(),
+                },
+            );
+            (None, None)
+        }
+        [only] if !is_reference(&only.ty) && !names_cx(&only.ty) => {
+            sink.push(
+                *only,
+                Diagnostic::MissingCx {
+                    name: name.clone(),
+                    expected: wanted.shown(),
+                },
+            );
+            (None, Some(*only))
+        }
+        [cx] => (Some(*cx), None),
+        [cx, params] => (Some(*cx), Some(*params)),
+        [cx, params, more @ ..] => {
+            let tokens: TokenStream = more.iter().map(|m| m.to_token_stream()).collect();
+            sink.push(tokens, Diagnostic::TooManyParams { name: name.clone() });
+            (Some(*cx), Some(*params))
+        }
+    };
+    if let Some(cx) = cx {
+        check_cx(&cx.ty, &name, wanted, sink);
+    }
+    if let Some(params) = params {
+        check_type(&params.ty, &name, true, sink);
+    }
+    let output = match &sig.output {
+        ReturnType::Default => {
+            sink.push(&sig.ident, Diagnostic::MissingReturn { name: name.clone() });
+            None
+        }
+        ReturnType::Type(_, ty) => {
+            check_type(ty, &name, false, sink);
+            Some((**ty).clone())
+        }
+    };
+    if sink.len() > before {
+        return None;
+    }
+    let cx = cx?;
+    Some(Parts {
+        receiver,
+        cx_arg: cx.to_token_stream(),
+        cx_type: (*cx.ty).clone(),
+        params_arg: params.map(ToTokens::to_token_stream),
+        params: params.map(|p| (*p.ty).clone()),
+        output: output?,
+    })
+}
+
+/// What no fn of ours may be.
+pub fn head(sig: &Signature, name: &str, sink: &mut Sink) {
+    let mut qualifier = |tokens: TokenStream, word: &str| {
+        sink.push(
+            tokens,
+            Diagnostic::FnQualifier {
+                name: name.to_owned(),
+                word: word.to_owned(),
+            },
+        );
+    };
+    if let Some(word) = &sig.constness {
+        qualifier(word.to_token_stream(), "const");
+    }
+    if let Safety::Unsafe(word) = &sig.safety {
+        qualifier(word.to_token_stream(), "unsafe");
+    }
+    if let Some(abi) = &sig.abi {
+        qualifier(abi.to_token_stream(), "extern");
+    }
+    let generics = &sig.generics;
+    let lifetimes_only = generics
+        .params
+        .iter()
+        .all(|p| matches!(p, syn::GenericParam::Lifetime(_)));
+    if !generics.params.is_empty() {
+        let name = name.to_owned();
+        let diagnostic = if lifetimes_only {
+            Diagnostic::FnLifetime { name }
+        } else {
+            Diagnostic::FnGenerics { name }
+        };
+        sink.push(generics, diagnostic);
+    } else if let Some(clause) = &generics.where_clause {
+        sink.push(
+            clause,
+            Diagnostic::FnGenerics {
+                name: name.to_owned(),
+            },
+        );
+    }
+}
+
+fn check_receiver(receiver: &Receiver, name: &str, sink: &mut Sink) {
+    let seen = match &receiver.kind {
+        ReceiverKind::Reference(_, lifetime, mutability) => match (lifetime, mutability) {
+            (_, Some(_)) => "&mut self",
+            (Some(lifetime), None) => {
+                return sink.push(
+                    lifetime,
+                    Diagnostic::FnLifetime {
+                        name: name.to_owned(),
+                    },
+                );
+            }
+            (None, None) => return,
+        },
+        ReceiverKind::Typed(..) => "self: ..",
+        _ => "self",
+    };
+    sink.push(
+        receiver,
+        Diagnostic::ReceiverForm {
+            name: name.to_owned(),
+            seen: seen.to_owned(),
+        },
+    );
+}
+
+fn is_reference(ty: &Type) -> bool {
+    matches!(ty, Type::Reference(_))
+}
+
+fn names_cx(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|s| s.ident == "Cx" || s.ident == "ToolCx")
+}
+
+fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
+    match ty {
+        Type::Path(path) if path.qself.is_none() => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// Judges the context by its last path segment; under an alias, the types judge.
+fn check_cx(ty: &Type, name: &str, wanted: Wanted<'_>, sink: &mut Sink) {
+    let name = name.to_owned();
+    let expected = wanted.shown();
+    let Type::Reference(reference) = ty else {
+        let seen = if names_cx(ty) {
+            "a context by value"
+        } else {
+            "this"
+        }
+        .to_owned();
+        return sink.push(
+            ty,
+            Diagnostic::CxForm {
+                name,
+                seen,
+                expected,
+            },
+        );
+    };
+    if reference.mutability.is_some() {
+        return sink.push(
+            ty,
+            Diagnostic::CxForm {
+                name,
+                seen: "a `&mut`".to_owned(),
+                expected,
+            },
+        );
+    }
+    if let Some(lifetime) = &reference.lifetime {
+        return sink.push(lifetime, Diagnostic::FnLifetime { name });
+    }
+    let Some(segment) = last_segment(&reference.elem) else {
+        return sink.push(
+            ty,
+            Diagnostic::CxForm {
+                name,
+                seen: "this".to_owned(),
+                expected,
+            },
+        );
+    };
+    if segment.ident != "Cx" && segment.ident != "ToolCx" {
+        return;
+    }
+    if segment.ident != wanted.cx {
+        return sink.push(
+            &segment.ident,
+            Diagnostic::WrongCx {
+                name,
+                expected,
+                why: wanted.why.to_owned(),
+            },
+        );
+    }
+    let argument = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
+            Some(GenericArgument::Type(ty)) if arguments.args.len() == 1 => {
+                last_segment(ty).map(|s| &s.ident)
+            }
+            _ => None,
+        },
+        _ => {
+            let seen = "nothing".to_owned();
+            return sink.push(
+                segment,
+                Diagnostic::CxArgument {
+                    name,
+                    seen,
+                    expected,
+                },
+            );
+        }
+    };
+    // An alias of the marker is the types' business; the marker of another extension is said here.
+    if let Some(seen) =
+        argument.filter(|a| *a != wanted.marker && a.to_string().ends_with("Extension"))
+    {
+        sink.push(
+            seen,
+            Diagnostic::CxArgument {
+                name,
+                seen: format!("`{seen}`"),
+                expected,
+            },
+        );
+    }
+}
+
+/// Refuses what cannot be the type of params (or of a result) by syntax alone.
+pub fn check_type(ty: &Type, name: &str, params: bool, sink: &mut Sink) {
+    let found = if is_reference(ty) {
+        Some((
+            ty.to_token_stream(),
+            "a reference",
+            "it is read from the wire, and nothing is there to refer to",
+        ))
+    } else {
+        offence(ty.to_token_stream())
+    };
+    let Some((at, seen, why)) = found else { return };
+    let (name, seen, why) = (name.to_owned(), seen.to_owned(), why.to_owned());
+    let diagnostic = if params {
+        Diagnostic::ParamType { name, seen, why }
+    } else if seen == "a reference" {
+        let why = "the result outlives the call; write an owned type".to_owned();
+        Diagnostic::ReturnType { name, seen, why }
+    } else {
+        Diagnostic::ReturnType { name, seen, why }
+    };
+    sink.push(at, diagnostic);
+}
+
+fn offence(tokens: TokenStream) -> Option<(TokenStream, &'static str, &'static str)> {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match &token {
+            TokenTree::Ident(word) if word == "impl" => {
+                return Some((
+                    word.to_token_stream(),
+                    "`impl Trait`",
+                    "the schema needs one type; write its name",
+                ));
+            }
+            TokenTree::Ident(word) if word == "dyn" => {
+                return Some((
+                    word.to_token_stream(),
+                    "`dyn Trait`",
+                    "the schema needs one type; write its name",
+                ));
+            }
+            TokenTree::Ident(word) if word == "Self" => {
+                return Some((
+                    word.to_token_stream(),
+                    "`Self`",
+                    "the type is the same for every provider and for the client",
+                ));
+            }
+            TokenTree::Punct(tick) if tick.as_char() == '\'' => {
+                if let Some(TokenTree::Ident(lifetime)) = tokens.peek()
+                    && lifetime != "static"
+                {
+                    return Some((
+                        quote!(#tick #lifetime),
+                        "a lifetime",
+                        "params and results are owned",
+                    ));
+                }
+            }
+            TokenTree::Group(group) => {
+                if let Some(found) = offence(group.stream()) {
+                    return Some(found);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}

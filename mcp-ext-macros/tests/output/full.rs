@@ -1,0 +1,531 @@
+use mcp_ext_core::{BlockName, Cx, ToolCx};
+#[derive(
+    ::core::clone::Clone,
+    ::core::fmt::Debug,
+    ::core::cmp::PartialEq,
+    ::core::default::Default,
+    ::mcp_ext_core::__private_0_1_0::serde::Serialize,
+    ::mcp_ext_core::__private_0_1_0::serde::Deserialize,
+    ::mcp_ext_core::__private_0_1_0::schemars::JsonSchema
+)]
+#[serde(
+    rename_all = "camelCase",
+    crate = "::mcp_ext_core::__private_0_1_0::serde",
+    default
+)]
+#[schemars(crate = "::mcp_ext_core::__private_0_1_0::schemars")]
+/// The settings.
+pub struct GradingSettings {
+    /// Whether grades may be written.
+    pub write: bool,
+}
+#[allow(deprecated, clippy::all, clippy::pedantic)]
+const _: () = {
+    use ::mcp_ext_core::__private_0_1_0 as __rt;
+    #[automatically_derived]
+    impl __rt::algebra::Negotiate for GradingSettings {
+        type Negotiated = Self;
+        #[allow(unused_variables)]
+        fn negotiate(
+            server: &Self,
+            client: &Self,
+        ) -> ::core::result::Result<Self, __rt::algebra::Mismatch> {
+            #[allow(unused_mut)]
+            let mut f = __rt::algebra::Fields::new();
+            let negotiated = Self {
+                write: f.and("write", &server.write, &client.write),
+            };
+            f.finish(negotiated)
+        }
+    }
+};
+/// A block.
+pub struct Audit;
+impl BlockName for Audit {
+    const NAME: &'static str = "com.example/audit";
+}
+/// Another extension.
+pub trait Labels: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// The names of the items that the provider has. `#[handlers]` above the impl writes this.
+    #[doc(hidden)]
+    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str];
+}
+///The extension `com.example/labels`: its types, and where it is enabled. Made of [`Labels`] by `#[extension]`.
+#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+pub struct LabelsExtension;
+#[allow(dead_code, deprecated)]
+impl LabelsExtension {
+    ///Enables `com.example/labels` with a provider; hand it to the builder of an `ExtensionSet`.
+    pub fn provide<P: Labels>(
+        provider: P,
+    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
+        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
+    }
+}
+::mcp_ext_core::__private_0_1_0::client! {
+    #[doc = "A typed client of `com.example/labels`, negotiated with one server."] pub
+    struct LabelsClient < C > (::mcp_ext_core::__private_0_1_0::Active < LabelsExtension,
+    C >); #[allow(dead_code, deprecated)] impl < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > LabelsClient < C > {} #[allow(dead_code)]
+    impl LabelsExtension { #[doc =
+    "A client of `com.example/labels` that sends through `caller`; negotiate before calling."]
+    pub fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
+    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
+    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
+    impl < C > ::core::ops::Deref for LabelsClient < C > { type Target =
+    ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C >; fn deref(& self) -> &
+    Self::Target { & self.0 } } #[automatically_derived] impl < C > ::core::convert::From
+    < ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C >> for LabelsClient <
+    C > { fn from(active : ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C
+    >) -> Self { Self(active) } } #[automatically_derived] impl
+    ::mcp_ext_core::__private_0_1_0::HasClient for LabelsExtension { type Typed < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > = LabelsClient < C >; }
+}
+#[allow(deprecated, clippy::all, clippy::pedantic)]
+const _: () = {
+    use ::mcp_ext_core::__private_0_1_0 as __rt;
+    #[automatically_derived]
+    impl<P: Labels> Labels for ::std::sync::Arc<P> {
+        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+    }
+    #[automatically_derived]
+    impl __rt::Extension for LabelsExtension {
+        type Server = __rt::NoSettings;
+        type Client = __rt::NoSettings;
+        type Negotiated = __rt::NoSettings;
+        type Notifications = __rt::NoNotifications;
+        const CONTRACT: &'static __rt::Contract = &__rt::Contract::new(
+                __rt::ExtensionId::from_static("com.example/labels"),
+                "Labels",
+            )
+            .docs("Another extension.")
+            .fallback(__rt::fallback_json::<LabelsExtension>)
+            .source(::core::module_path!(), ::core::file!(), ::core::line!());
+        fn fallback() -> __rt::NoSettings {
+            ::core::default::Default::default()
+        }
+    }
+    #[automatically_derived]
+    impl<P: Labels> __rt::Serves<P> for LabelsExtension {
+        const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+        #[allow(unused_mut, unused_variables)]
+        async fn serve(
+            provider: &P,
+            item: &'static str,
+            call: __rt::Call<'_>,
+        ) -> __rt::Outcome {
+            let _ = (provider, item);
+            call.no_such_item()
+        }
+    }
+    __rt::inventory::submit! {
+        __rt::Registered(< LabelsExtension as __rt::Extension > ::CONTRACT)
+    }
+};
+/// A type with serde and a schema.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Data {
+    /// The rubric.
+    pub rubric_id: String,
+}
+/// An alias of a result.
+pub type Answer = Result<Data, std::convert::Infallible>;
+/// Every key there is.
+#[doc = concat!("Also ", "computed docs.")]
+pub(crate) trait Grading: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// A method with every key.
+    #[allow(unused_variables, clippy::manual_async_fn)]
+    fn read_rubric(
+        &self,
+        cx: &Cx<GradingExtension>,
+        params: Data,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        async { ::core::unreachable!("not provided, so the gate lets no call through") }
+    }
+    /// A tool with every key.
+    fn grade_submission(
+        &self,
+        cx: &ToolCx<GradingExtension>,
+        args: Data,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send;
+    /// A gated tool.
+    fn publish(
+        &self,
+        cx: &Cx<GradingExtension>,
+        _: Data,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send;
+    /// Both at once.
+    #[deprecated(note = "count for yourself")]
+    fn count(
+        &self,
+        cx: &ToolCx<GradingExtension>,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send;
+    #[cfg(any())]
+    fn gone(
+        &self,
+        cx: &Cx<GradingExtension>,
+        params: Missing,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send;
+    /// A keyword.
+    fn r#move(
+        &self,
+        cx: &Cx<GradingExtension>,
+    ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send;
+    /// The names of the items that the provider has. `#[handlers]` above the impl writes this.
+    #[doc(hidden)]
+    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str];
+}
+///The extension `com.example/grading`: its types, and where it is enabled. Made of [`Grading`] by `#[extension]`.
+#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+pub(crate) struct GradingExtension;
+///Sends the notifications of `com.example/grading`; a handler reaches it through its context.
+pub(crate) struct GradingNotifications(
+    ::mcp_ext_core::__private_0_1_0::NotificationHandle,
+);
+#[allow(dead_code)]
+impl GradingNotifications {
+    /// A grade changed.
+    ///
+    ///# Errors
+    ///When it could not be sent.
+    pub(crate) async fn grade_changed(
+        &self,
+        params: Data,
+    ) -> ::core::result::Result<(), ::mcp_ext_core::__private_0_1_0::NotifyError> {
+        self.0.send("grade_changed", params).await
+    }
+    /// Something happened.
+    ///
+    ///# Errors
+    ///When it could not be sent.
+    pub(crate) async fn something_happened(
+        &self,
+    ) -> ::core::result::Result<(), ::mcp_ext_core::__private_0_1_0::NotifyError> {
+        self.0
+            .send(
+                "something_happened",
+                ::mcp_ext_core::__private_0_1_0::NoParams {
+                },
+            )
+            .await
+    }
+}
+#[allow(dead_code, deprecated)]
+impl GradingExtension {
+    ///Enables `com.example/grading` with a provider; hand it to the builder of an `ExtensionSet`.
+    pub(crate) fn provide<P: Grading>(
+        provider: P,
+    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
+        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
+    }
+}
+::mcp_ext_core::__private_0_1_0::client! {
+    #[doc = "A typed client of `com.example/grading`, negotiated with one server."] pub
+    (crate) struct GradingClient < C > (::mcp_ext_core::__private_0_1_0::Active <
+    GradingExtension, C >); #[allow(dead_code, deprecated)] impl < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > GradingClient < C > { #[doc =
+    " A method with every key."] #[doc = ""] #[doc =
+    "Calls the method `com.example/grading/read`."] pub (crate) async fn read_rubric(&
+    self, params : Data) -> ::core::result::Result < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0.
+    method("read_rubric", & params). await } #[doc = " A tool with every key."] #[doc =
+    ""] #[doc = "Calls the tool `grade`."] pub (crate) async fn grade_submission(& self,
+    params : Data) -> ::core::result::Result < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0.
+    tool("grade_submission", & params). await } #[doc = " A gated tool."] #[doc = ""]
+    #[doc = "Calls the tool `publish`."] pub (crate) async fn publish(& self, params :
+    Data) -> ::core::result::Result < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. tool("publish", &
+    params). await } #[doc = " Both at once."] #[doc = ""] #[doc =
+    "Calls the method `com.example/grading/count`."] #[deprecated(note =
+    "count for yourself")] pub (crate) async fn count(& self) -> ::core::result::Result <
+    < Answer as ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("count", &
+    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } #[doc = " Both at once."]
+    #[doc = ""] #[doc = "Calls the tool `count`."] #[deprecated(note =
+    "count for yourself")] pub (crate) async fn count_tool(& self) ->
+    ::core::result::Result < < Answer as ::mcp_ext_core::__private_0_1_0::HandlerResult >
+    ::Ok, ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. tool("count", &
+    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } #[cfg(any())] #[doc =
+    "Calls the method `com.example/grading/gone`."] pub (crate) async fn gone(& self,
+    params : Missing) -> ::core::result::Result < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("gone", &
+    params). await } #[doc = " A keyword."] #[doc = ""] #[doc =
+    "Calls the method `com.example/grading/move`."] pub (crate) async fn r#move(& self)
+    -> ::core::result::Result < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
+    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
+    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("move", &
+    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } } #[allow(dead_code)] impl
+    GradingExtension { #[doc =
+    "A client of `com.example/grading` that sends through `caller`; negotiate before calling."]
+    pub (crate) fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
+    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
+    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
+    impl < C > ::core::ops::Deref for GradingClient < C > { type Target =
+    ::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C >; fn deref(& self) ->
+    & Self::Target { & self.0 } } #[automatically_derived] impl < C >
+    ::core::convert::From < ::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C
+    >> for GradingClient < C > { fn from(active : ::mcp_ext_core::__private_0_1_0::Active
+    < GradingExtension, C >) -> Self { Self(active) } } #[automatically_derived] impl
+    ::mcp_ext_core::__private_0_1_0::HasClient for GradingExtension { type Typed < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > = GradingClient < C >; }
+}
+#[allow(deprecated, clippy::all, clippy::pedantic)]
+const _: () = {
+    use ::mcp_ext_core::__private_0_1_0 as __rt;
+    #[automatically_derived]
+    impl<P: Grading> Grading for ::std::sync::Arc<P> {
+        fn read_rubric(
+            &self,
+            cx: &Cx<GradingExtension>,
+            params: Data,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::read_rubric(self, cx, params)
+        }
+        fn grade_submission(
+            &self,
+            cx: &ToolCx<GradingExtension>,
+            params: Data,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::grade_submission(self, cx, params)
+        }
+        fn publish(
+            &self,
+            cx: &Cx<GradingExtension>,
+            params: Data,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::publish(self, cx, params)
+        }
+        fn count(
+            &self,
+            cx: &ToolCx<GradingExtension>,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::count(self, cx)
+        }
+        #[cfg(any())]
+        fn gone(
+            &self,
+            cx: &Cx<GradingExtension>,
+            params: Missing,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::gone(self, cx, params)
+        }
+        fn r#move(
+            &self,
+            cx: &Cx<GradingExtension>,
+        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+            P::r#move(self, cx)
+        }
+        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+    }
+    #[automatically_derived]
+    impl __rt::Extension for GradingExtension {
+        type Server = GradingSettings;
+        type Client = GradingSettings;
+        type Negotiated = GradingSettings;
+        type Notifications = GradingNotifications;
+        const CONTRACT: &'static __rt::Contract = &__rt::Contract::new(
+                __rt::ExtensionId::from_static("com.example/grading"),
+                "Grading",
+            )
+            .title("Grading")
+            .docs(
+                ::core::concat!(
+                    "Every key there is.\n", concat!("Also ", "computed docs."), "\n", ""
+                ),
+            )
+            .revision("2026-11-01")
+            .known_revisions(&["2026-05-01", "2026-08-01"])
+            .protocol(
+                __rt::ProtocolRange::between(
+                    __rt::ProtocolVersion::V2025_11_25,
+                    __rt::ProtocolVersion::V2026_07_28,
+                ),
+            )
+            .stability(__rt::Stability::Beta)
+            .settings(__rt::SettingsSpec::same::<GradingSettings>())
+            .fallback(__rt::fallback_json::<GradingExtension>)
+            .items(
+                &[
+                    __rt::Item::of::<Data, Answer>("read_rubric")
+                        .docs("A method with every key.")
+                        .method(
+                            __rt::MethodSpec::new("com.example/grading/read")
+                                .mcp_name("/rubricId")
+                                .shape_clash("no client reads it by shape"),
+                        )
+                        .optional("reading")
+                        .needs(&[<Audit as __rt::BlockName>::NAME])
+                        .echo(&["/rubricId"]),
+                    __rt::Item::of::<Data, Answer>("grade_submission")
+                        .docs("A tool with every key.")
+                        .tool(
+                            __rt::ToolSpec::new("grade")
+                                .title("Grade")
+                                .hints(__rt::Hints {
+                                    read_only: ::core::option::Option::Some(false),
+                                    destructive: ::core::option::Option::Some(true),
+                                    idempotent: ::core::option::Option::Some(true),
+                                    open_world: ::core::option::Option::Some(false),
+                                    ..__rt::Hints::NONE
+                                }),
+                        )
+                        .needs(&[<Audit as __rt::BlockName>::NAME])
+                        .sensitive(),
+                    __rt::Item::of::<Data, Answer>("publish")
+                        .docs("A gated tool.")
+                        .tool(__rt::ToolSpec::new("publish").gated()),
+                    __rt::Item::of::<__rt::NoParams, Answer>("count")
+                        .docs("Both at once.")
+                        .method(__rt::MethodSpec::new("com.example/grading/count"))
+                        .tool(__rt::ToolSpec::new("count"))
+                        .deprecated("count for yourself"),
+                    #[cfg(any())]
+                    __rt::Item::of::<Missing, Answer>("gone")
+                        .method(__rt::MethodSpec::new("com.example/grading/gone")),
+                    __rt::Item::of::<__rt::NoParams, Answer>("move")
+                        .docs("A keyword.")
+                        .method(__rt::MethodSpec::new("com.example/grading/move")),
+                ],
+            )
+            .notifications(
+                &[
+                    __rt::NotificationSpec {
+                        name: "grade_changed",
+                        wire: "notifications/com.example/grading/gradeChanged",
+                        docs: "A grade changed.",
+                        channel: __rt::Channel::Request,
+                        params: __rt::TypeSchema::of::<Data>(),
+                    },
+                    __rt::NotificationSpec {
+                        name: "something_happened",
+                        wire: "notifications/com.example/grading/happened",
+                        docs: "Something happened.",
+                        channel: __rt::Channel::Listen,
+                        params: __rt::TypeSchema::of::<__rt::NoParams>(),
+                    },
+                ],
+            )
+            .meta_keys(
+                &[
+                    __rt::MetaKeySpec {
+                        key: "com.example/purpose",
+                        place: "request",
+                        value: __rt::TypeSchema::of::<String>(),
+                    },
+                    __rt::MetaKeySpec {
+                        key: "com.example/label",
+                        place: "result",
+                        value: __rt::TypeSchema::of::<String>(),
+                    },
+                    __rt::MetaKeySpec {
+                        key: "com.example/cost",
+                        place: "result",
+                        value: __rt::TypeSchema::of::<u32>(),
+                    },
+                ],
+            )
+            .requires(&[<LabelsExtension as __rt::Extension>::CONTRACT])
+            .needs(&[<Audit as __rt::BlockName>::NAME])
+            .source(::core::module_path!(), ::core::file!(), ::core::line!());
+        fn fallback() -> GradingSettings {
+            GradingSettings { write: false }
+        }
+    }
+    #[automatically_derived]
+    impl<P: Grading> __rt::Serves<P> for GradingExtension {
+        const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+        #[allow(unused_mut, unused_variables)]
+        async fn serve(
+            provider: &P,
+            item: &'static str,
+            mut call: __rt::Call<'_>,
+        ) -> __rt::Outcome {
+            match item {
+                "read_rubric" => {
+                    let (cx, params) = call.method::<Self, _>()?;
+                    call.reply(P::read_rubric(provider, &cx, params).await)
+                }
+                "grade_submission" => {
+                    let (cx, params) = call.tool::<Self, _>()?;
+                    call.reply(P::grade_submission(provider, &cx, params).await)
+                }
+                "publish" => {
+                    let (cx, params) = call.method::<Self, _>()?;
+                    call.reply(P::publish(provider, &cx, params).await)
+                }
+                "count" => {
+                    let (cx, __rt::NoParams {}) = call.tool::<Self, _>()?;
+                    call.reply(P::count(provider, &cx).await)
+                }
+                #[cfg(any())]
+                "gone" => {
+                    let (cx, params) = call.method::<Self, _>()?;
+                    call.reply(P::gone(provider, &cx, params).await)
+                }
+                "move" => {
+                    let (cx, __rt::NoParams {}) = call.method::<Self, _>()?;
+                    call.reply(P::r#move(provider, &cx).await)
+                }
+                _ => call.no_such_item(),
+            }
+        }
+    }
+    #[automatically_derived]
+    impl ::core::convert::From<__rt::NotificationHandle> for GradingNotifications {
+        fn from(handle: __rt::NotificationHandle) -> Self {
+            Self(handle)
+        }
+    }
+    __rt::inventory::submit! {
+        __rt::Registered(< GradingExtension as __rt::Extension > ::CONTRACT)
+    }
+};
+struct Lms;
+impl Grading for Lms {
+    async fn read_rubric(&self, cx: &Cx<GradingExtension>, params: Data) -> Answer {
+        let _ = cx.grade_changed(Data { rubric_id: String::new() }).await;
+        Ok(params)
+    }
+    async fn grade_submission(
+        &self,
+        cx: &ToolCx<GradingExtension>,
+        args: Data,
+    ) -> Answer {
+        if let Some(cx) = cx.active() {
+            let _ = cx.something_happened().await;
+        }
+        Ok(args)
+    }
+    async fn publish(&self, _: &Cx<GradingExtension>, args: Data) -> Answer {
+        Ok(args)
+    }
+    async fn count(&self, _: &ToolCx<GradingExtension>) -> Answer {
+        Ok(Data { rubric_id: String::new() })
+    }
+    #[cfg(any())]
+    async fn gone(&self, _: &Cx<GradingExtension>, _: Missing) -> Answer {}
+    async fn r#move(&self, _: &Cx<GradingExtension>) -> Answer {
+        Ok(Data { rubric_id: String::new() })
+    }
+    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = &[
+        "read_rubric",
+        "grade_submission",
+        "publish",
+        "count",
+        #[cfg(any())]
+        "gone",
+        "move",
+    ];
+}

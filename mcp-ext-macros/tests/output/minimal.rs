@@ -1,0 +1,127 @@
+use mcp_ext_core::Cx;
+/// Answers a ping.
+pub trait Ping: ::core::marker::Send + ::core::marker::Sync + 'static {
+    /// Answers.
+    fn ping(
+        &self,
+        cx: &Cx<PingExtension>,
+    ) -> impl ::core::future::Future<
+        Output = Result<Pong, std::convert::Infallible>,
+    > + ::core::marker::Send;
+    /// The names of the items that the provider has. `#[handlers]` above the impl writes this.
+    #[doc(hidden)]
+    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str];
+}
+///The extension `com.example/ping`: its types, and where it is enabled. Made of [`Ping`] by `#[extension]`.
+#[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+pub struct PingExtension;
+#[allow(dead_code, deprecated)]
+impl PingExtension {
+    ///Enables `com.example/ping` with a provider; hand it to the builder of an `ExtensionSet`.
+    pub fn provide<P: Ping>(
+        provider: P,
+    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
+        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
+    }
+}
+::mcp_ext_core::__private_0_1_0::client! {
+    #[doc = "A typed client of `com.example/ping`, negotiated with one server."] pub
+    struct PingClient < C > (::mcp_ext_core::__private_0_1_0::Active < PingExtension, C
+    >); #[allow(dead_code, deprecated)] impl < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > PingClient < C > { #[doc = " Answers."]
+    #[doc = ""] #[doc = "Calls the method `com.example/ping/ping`."] pub async fn ping(&
+    self) -> ::core::result::Result < Pong, ::mcp_ext_core::__private_0_1_0::CallError <
+    std::convert::Infallible >> { self.0. method("ping", &
+    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } } #[allow(dead_code)] impl
+    PingExtension { #[doc =
+    "A client of `com.example/ping` that sends through `caller`; negotiate before calling."]
+    pub fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
+    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
+    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
+    impl < C > ::core::ops::Deref for PingClient < C > { type Target =
+    ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >; fn deref(& self) -> &
+    Self::Target { & self.0 } } #[automatically_derived] impl < C > ::core::convert::From
+    < ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >> for PingClient < C >
+    { fn from(active : ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >) ->
+    Self { Self(active) } } #[automatically_derived] impl
+    ::mcp_ext_core::__private_0_1_0::HasClient for PingExtension { type Typed < C :
+    ::mcp_ext_core::__private_0_1_0::Caller > = PingClient < C >; }
+}
+#[allow(deprecated, clippy::all, clippy::pedantic)]
+const _: () = {
+    use ::mcp_ext_core::__private_0_1_0 as __rt;
+    #[automatically_derived]
+    impl<P: Ping> Ping for ::std::sync::Arc<P> {
+        fn ping(
+            &self,
+            cx: &Cx<PingExtension>,
+        ) -> impl ::core::future::Future<
+            Output = Result<Pong, std::convert::Infallible>,
+        > + ::core::marker::Send {
+            P::ping(self, cx)
+        }
+        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+    }
+    #[automatically_derived]
+    impl __rt::Extension for PingExtension {
+        type Server = __rt::NoSettings;
+        type Client = __rt::NoSettings;
+        type Negotiated = __rt::NoSettings;
+        type Notifications = __rt::NoNotifications;
+        const CONTRACT: &'static __rt::Contract = &__rt::Contract::new(
+                __rt::ExtensionId::from_static("com.example/ping"),
+                "Ping",
+            )
+            .docs("Answers a ping.")
+            .fallback(__rt::fallback_json::<PingExtension>)
+            .items(
+                &[
+                    __rt::Item::of::<
+                        __rt::NoParams,
+                        Result<Pong, std::convert::Infallible>,
+                    >("ping")
+                        .docs("Answers.")
+                        .method(__rt::MethodSpec::new("com.example/ping/ping")),
+                ],
+            )
+            .source(::core::module_path!(), ::core::file!(), ::core::line!());
+        fn fallback() -> __rt::NoSettings {
+            ::core::default::Default::default()
+        }
+    }
+    #[automatically_derived]
+    impl<P: Ping> __rt::Serves<P> for PingExtension {
+        const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
+        #[allow(unused_mut, unused_variables)]
+        async fn serve(
+            provider: &P,
+            item: &'static str,
+            mut call: __rt::Call<'_>,
+        ) -> __rt::Outcome {
+            match item {
+                "ping" => {
+                    let (cx, __rt::NoParams {}) = call.method::<Self, _>()?;
+                    call.reply(P::ping(provider, &cx).await)
+                }
+                _ => call.no_such_item(),
+            }
+        }
+    }
+    __rt::inventory::submit! {
+        __rt::Registered(< PingExtension as __rt::Extension > ::CONTRACT)
+    }
+};
+/// The answer.
+#[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+pub struct Pong {}
+/// A provider.
+pub struct Server;
+impl Ping for Server {
+    async fn ping(
+        &self,
+        _: &Cx<PingExtension>,
+    ) -> Result<Pong, std::convert::Infallible> {
+        Ok(Pong {})
+    }
+    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = &["ping"];
+}
