@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use crate::call::Failure;
+pub use crate::call::Failure;
 use crate::contract::{Contract, Item};
 use crate::cx::CallCx;
 use crate::request::BoxFuture;
-use crate::wire::RpcError;
+use crate::wire::{JsonObject, RpcError};
 
 /// Names a block, so that `needs(..)` can point at its type.
 pub trait BlockName {
@@ -63,6 +63,17 @@ pub enum Before {
     Refuse(RpcError),
 }
 
+/// What came of whatever is further in, and what the blocks add to it.
+#[derive(Debug)]
+pub struct BlockOutcome {
+    /// The result, or why there is none. Only policy may take content away; other blocks add members of their own.
+    pub result: Result<Value, Failure>,
+    /// Members for `_meta` of the result, under the block's own keys.
+    pub meta: JsonObject,
+    /// Lines for clients that read only text: a tool's answer carries each as a text block of its own.
+    pub notes: Vec<String>,
+}
+
 /// A block. It must be drop-safe: a cancelled call's future is dropped where it stands.
 pub trait Block: Send + Sync + 'static {
     /// Its name, as `needs(..)` refers to it.
@@ -79,10 +90,13 @@ pub trait Block: Send + Sync + 'static {
     /// Runs before the handler.
     fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before>;
 
-    /// Runs after whatever is further in has given an outcome.
+    /// Runs after whatever is further in has given an outcome, a panic of the handler included.
     fn after<'a>(
         &'a self,
         call: &'a BlockCall<'a>,
-        outcome: &'a mut Result<Value, Failure>,
+        outcome: &'a mut BlockOutcome,
     ) -> BoxFuture<'a, ()>;
+
+    /// Runs instead of [`after`](Self::after) when the call was cancelled or timed out after `before` let it proceed.
+    fn abandoned(&self, _call: &BlockCall<'_>) {}
 }

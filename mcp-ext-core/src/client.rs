@@ -12,7 +12,7 @@ use crate::error::ExtensionError;
 use crate::extension::{Extension, decode_settings};
 use crate::protocol::Era;
 use crate::set::REVISION;
-use crate::wire::{JsonObject, RpcError, code, meta};
+use crate::wire::{JsonObject, RpcError, meta};
 
 /// What a typed client sends through; one implementation per client SDK.
 pub trait Caller: Send + Sync {
@@ -451,9 +451,4 @@ fn complete<X>(item: &'static Item, result: Value) -> Result<JsonObject, CallErr
     }
     result.remove("_meta");
     Ok(result)
-}
-
-/// Whether an error says that a method is not offered, whatever its data.
-pub fn is_not_offered(error: &RpcError) -> bool {
-    error.code == code::METHOD_NOT_FOUND
 }

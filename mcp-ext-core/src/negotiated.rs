@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::extension::Extension;
 use crate::id::ExtensionId;
 use crate::protocol::{Era, ProtocolVersion};
-use crate::request::{Declared, SessionDeclaration, declared_in};
+use crate::request::{Declared, SessionDeclaration, declared};
 use crate::set::SetInner;
-use crate::wire::{JsonObject, meta};
+use crate::wire::JsonObject;
 
 /// What was negotiated for one request. Adapters put it where the wrapped server's own handlers can read it.
 #[derive(Clone)]
@@ -55,20 +55,13 @@ impl Negotiated {
 
     fn declared(&self) -> Declared<'_> {
         // A malformed declaration is refused before a call of ours; towards others it counts as none.
-        match (
-            self.0.meta.get(meta::CLIENT_CAPABILITIES),
+        declared(
             self.0.era,
+            &self.0.meta,
             &self.0.session,
-        ) {
-            (Some(capabilities), ..) => Declared::Known(
-                declared_in(capabilities, self.0.set.limits.max_declared)
-                    .ok()
-                    .flatten(),
-            ),
-            (None, Era::Modern, _) => Declared::Known(None),
-            (None, Era::Legacy, SessionDeclaration::Known(map)) => Declared::Known(map.as_deref()),
-            (None, Era::Legacy, SessionDeclaration::Unknown) => Declared::Unknown,
-        }
+            self.0.set.limits.max_declared,
+        )
+        .unwrap_or(Declared::Known(None))
     }
 
     /// The negotiated settings of `E`; `None` when it is not enabled, not declared, or the settings do not combine.

@@ -134,14 +134,22 @@ impl<'a> Incoming<'a> {
     /// -32602 when the declaration is not an object of objects (check NEG-11), naming the key, or names more than
     /// `max` extensions.
     pub fn declared(&self, max: usize) -> Result<Declared<'_>, RpcError> {
-        match self.meta.get(meta::CLIENT_CAPABILITIES) {
-            Some(capabilities) => declared_in(capabilities, max).map(Declared::Known),
-            None if self.era == Era::Modern => Ok(Declared::Known(None)),
-            None => match &self.session {
-                SessionDeclaration::Known(map) => Ok(Declared::Known(map.as_deref())),
-                SessionDeclaration::Unknown => Ok(Declared::Unknown),
-            },
-        }
+        declared(self.era, &self.meta, &self.session, max)
+    }
+}
+
+/// What was declared for one request: in its `_meta`, or else in the legacy era for the session.
+pub(crate) fn declared<'a>(
+    era: Era,
+    request_meta: &'a JsonObject,
+    session: &'a SessionDeclaration,
+    max: usize,
+) -> Result<Declared<'a>, RpcError> {
+    match (request_meta.get(meta::CLIENT_CAPABILITIES), era, session) {
+        (Some(capabilities), ..) => declared_in(capabilities, max).map(Declared::Known),
+        (None, Era::Modern, _) => Ok(Declared::Known(None)),
+        (None, Era::Legacy, SessionDeclaration::Known(map)) => Ok(Declared::Known(map.as_deref())),
+        (None, Era::Legacy, SessionDeclaration::Unknown) => Ok(Declared::Unknown),
     }
 }
 

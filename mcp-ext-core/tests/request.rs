@@ -2,11 +2,12 @@
 
 mod common;
 
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 
 use common::*;
 use mcp_ext_core::__private_0_1_0 as rt;
-use mcp_ext_core::block::{Before, Block, BlockCall, Place};
+use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place};
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{BoxFuture, Notifier, NotifyError, Principal, SessionDeclaration};
 use mcp_ext_core::wire::JsonObject;
@@ -215,6 +216,9 @@ impl Block for Trace {
     fn covers(&self, _: &mcp_ext_core::Contract, _: &rt::Item) -> bool {
         true
     }
+    fn abandoned(&self, _: &BlockCall<'_>) {
+        self.2.lock().unwrap().push(format!("abandoned {}", self.0));
+    }
     fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
         self.2.lock().unwrap().push(format!("before {}", self.0));
         let answer = if self.3 {
@@ -227,13 +231,17 @@ impl Block for Trace {
     fn after<'a>(
         &'a self,
         _: &'a BlockCall<'a>,
-        outcome: &'a mut Result<Value, rt::Failure>,
+        outcome: &'a mut BlockOutcome,
     ) -> BoxFuture<'a, ()> {
         self.2
             .lock()
             .unwrap()
-            .push(format!("after {} {}", self.0, outcome.is_ok()));
-        if let Ok(value) = outcome {
+            .push(format!("after {} {}", self.0, outcome.result.is_ok()));
+        outcome
+            .meta
+            .insert("com.example/seen-by".to_owned(), json!(self.0));
+        outcome.notes.push(format!("Seen by {}.", self.0));
+        if let Ok(value) = &mut outcome.result {
             value["seenBy"] = json!(self.0);
         }
         Box::pin(async {})
@@ -260,6 +268,10 @@ fn a_block_that_answers_early_is_seen_only_by_the_blocks_outside_it() {
     assert_eq!(answer["result"]["titles"], json!(["from the store"]));
     assert_eq!(answer["result"]["seenBy"], "audit");
     assert_eq!(
+        answer["result"]["_meta"],
+        json!({"com.example/seen-by": "audit"})
+    );
+    assert_eq!(
         *log.lock().unwrap(),
         ["before audit", "before store", "after audit true"]
     );
@@ -267,6 +279,65 @@ fn a_block_that_answers_early_is_seen_only_by_the_blocks_outside_it() {
         lms.calls.lock().unwrap().is_empty(),
         "the handler must not run"
     );
+}
+
+#[test]
+fn a_block_is_told_when_the_call_is_abandoned_and_its_notes_reach_clients_that_read_text() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let set = ExtensionSet::builder()
+        .enable(GradingExtension::provide(Lms::default()))
+        .block(Trace("labels", Place::LABELS, log.clone(), false))
+        .block(Hanging)
+        .build()
+        .unwrap();
+    let call = |target| {
+        let meta = json!({"io.modelcontextprotocol/clientCapabilities": {"extensions": {"com.example/grading": {}}}});
+        Incoming::new(Era::Modern, target)
+            .params(mcp_ext_core::request::Params::Value(json!({"course": "c"})))
+            .meta(meta.as_object().unwrap().clone())
+    };
+    let method = mcp_ext_core::request::Target::Method(RUBRICS);
+    let Route::Call(pending) = set.route(call(method)) else {
+        panic!("not routed")
+    };
+    {
+        let mut future = std::pin::pin!(pending.run());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(*log.lock().unwrap(), ["before labels", "abandoned labels"]);
+
+    let tool = mcp_ext_core::request::Target::Tool("grade_submission");
+    let Route::Call(pending) = set.route(call(tool)) else {
+        panic!("not routed")
+    };
+    let result = block_on(pending.run()).unwrap().into_object().unwrap();
+    assert_eq!(
+        result["content"][1],
+        json!({"type": "text", "text": "Seen by labels."})
+    );
+    assert_eq!(result["_meta"]["com.example/seen-by"], "labels");
+}
+
+/// The innermost of all; hangs before a method.
+struct Hanging;
+
+impl Block for Hanging {
+    fn name(&self) -> &'static str {
+        "hanging"
+    }
+    fn place(&self) -> Place {
+        Place(900)
+    }
+    fn covers(&self, _: &mcp_ext_core::Contract, item: &rt::Item) -> bool {
+        item.method.is_some()
+    }
+    fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        Box::pin(std::future::pending())
+    }
+    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }
 
 // ---- a cursor bound to a principal -------------------------------------------------------------------------------

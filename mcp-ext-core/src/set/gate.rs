@@ -62,17 +62,17 @@ impl SetInner {
             return Err(not_offered(incoming));
         }
         let declared = incoming.declared(self.limits.max_declared)?;
-        let mut gap = Gap {
-            missing: Vec::new(),
+        let mut missing = Missing {
+            extensions: Vec::new(),
             mismatch: Vec::new(),
         };
-        let settings = self.examine(extension, incoming, &declared, &mut gap)?;
+        let settings = self.examine(extension, incoming, &declared, &mut missing)?;
         for required in extension.requires.iter().map(|i| &self.extensions[*i]) {
-            self.examine(required, incoming, &declared, &mut gap)?;
+            self.examine(required, incoming, &declared, &mut missing)?;
         }
         match settings {
-            Some(settings) if gap.missing.is_empty() => Ok(Gated::Active(settings)),
-            _ => Ok(Gated::Inactive(Box::new(gap.into_error(
+            Some(settings) if missing.extensions.is_empty() => Ok(Gated::Active(settings)),
+            _ => Ok(Gated::Inactive(Box::new(missing.into_error(
                 extension,
                 incoming.era,
                 &declared,
@@ -85,11 +85,11 @@ impl SetInner {
         extension: &Enabled,
         incoming: &Incoming<'_>,
         declared: &Declared<'_>,
-        gap: &mut Gap,
+        missing: &mut Missing,
     ) -> Result<Option<AnySettings>, RpcError> {
         let id = extension.contract.id.as_str();
         let Declaration::Yes(settings) = declared.state(&extension.contract.id) else {
-            gap.missing.push((id, extension.passing.clone()));
+            missing.extensions.push((id, extension.passing.clone()));
             return Ok(None);
         };
         if !extension.covers(incoming.era, incoming.version) {
@@ -110,8 +110,8 @@ impl SetInner {
                 for row in &mismatch.rows {
                     passing.insert(row.field.clone(), row.server.clone());
                 }
-                gap.missing.push((id, passing));
-                gap.mismatch.extend(mismatch.rows);
+                missing.extensions.push((id, passing));
+                missing.mismatch.extend(mismatch.rows);
                 Ok(None)
             }
         }
@@ -131,16 +131,16 @@ fn not_offered(incoming: &Incoming<'_>) -> RpcError {
 }
 
 /// Everything a client lacks for one call, over the extension and all it requires.
-struct Gap {
-    missing: Vec<(&'static str, JsonObject)>,
+struct Missing {
+    extensions: Vec<(&'static str, JsonObject)>,
     mismatch: Vec<MismatchRow>,
 }
 
-impl Gap {
+impl Missing {
     fn into_error(self, extension: &Enabled, era: Era, declared: &Declared<'_>) -> RpcError {
         let id = extension.contract.id.as_str();
         let required: JsonObject = self
-            .missing
+            .extensions
             .into_iter()
             .map(|(id, settings)| (id.to_owned(), Value::Object(settings)))
             .collect();

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::gate::Gated;
 use super::{ExtensionSet, SetInner};
-use crate::block::{Before, Block, BlockCall};
+use crate::block::{Before, Block, BlockCall, BlockOutcome};
 use crate::call::{Call, Failure, Form, Outcome, Payload, tool_error};
 use crate::contract::Item;
 use crate::cx::{CallCx, Facts};
@@ -230,16 +230,16 @@ impl<'a> Pending<'a> {
         let item = call.item;
         let form = call.form;
         let chain = &enabled.chains[index];
-        let outcome = if chain.is_empty() {
-            guarded(enabled.provider.call(call.item.name, call)).await
+        let finished = if chain.is_empty() {
+            Finished::plain(guarded(enabled.provider.call(item.name, call)).await)
         } else {
             nested(&set, extension, tool, chain, call).await
         };
         let reply = if tool {
             let schema = item.tool.and_then(|tool| set.output_schema(tool.name));
-            tool_reply(outcome, id, form, &stamp, schema)
+            tool_reply(finished, id, form, &stamp, schema)
         } else {
-            method_reply(outcome, id, form, &stamp)
+            method_reply(finished, id, form, &stamp)
         };
         if let Some(observer) = &set.observer {
             let target = match (tool, item.method, item.tool) {
@@ -269,6 +269,38 @@ impl Drop for EndOnDrop {
     }
 }
 
+/// An outcome with what the blocks have added.
+struct Finished {
+    outcome: Outcome,
+    meta: JsonObject,
+    notes: Vec<String>,
+}
+
+impl Finished {
+    fn plain(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            meta: JsonObject::new(),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// A block that let the call proceed; on drop without an `after` it is told that the call was abandoned.
+struct Entered<'a> {
+    block: &'a dyn Block,
+    call: &'a BlockCall<'a>,
+    open: bool,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.block.abandoned(self.call);
+        }
+    }
+}
+
 /// Runs blocks outermost first, then the handler, then what each block has to say, innermost first.
 async fn nested(
     set: &Arc<SetInner>,
@@ -276,7 +308,7 @@ async fn nested(
     tool: bool,
     chain: &[Arc<dyn Block>],
     mut call: Call<'_>,
-) -> Outcome {
+) -> Finished {
     let enabled = &set.extensions[extension];
     // Blocks look at a value, and their `after` at the value of the result.
     let params = match std::mem::replace(&mut call.params, Params::None) {
@@ -285,7 +317,6 @@ async fn nested(
         Params::None => json!({}),
     };
     let cx = call.cx.clone();
-    let form = call.form;
     call.form = Form::Value;
     let seen = BlockCall {
         contract: enabled.contract,
@@ -295,11 +326,15 @@ async fn nested(
         cx: &cx,
     };
 
-    let mut entered = 0;
+    let mut entered: Vec<Entered<'_>> = Vec::with_capacity(chain.len());
     let mut early: Option<Result<Value, Failure>> = None;
     for block in chain {
         match guarded_block(block.before(&seen)).await {
-            Ok(Before::Proceed) => entered += 1,
+            Ok(Before::Proceed) => entered.push(Entered {
+                block: &**block,
+                call: &seen,
+                open: true,
+            }),
             Ok(Before::Answer(value)) => early = Some(Ok(value)),
             Ok(Before::Refuse(error)) | Err(error) => early = Some(Err(Failure::Rpc(error))),
         }
@@ -307,8 +342,8 @@ async fn nested(
             break;
         }
     }
-    let mut outcome = match early {
-        Some(outcome) => outcome,
+    let result = match early {
+        Some(result) => result,
         None => {
             call.params = Params::Value(params.clone());
             guarded(enabled.provider.call(call.item.name, call))
@@ -316,15 +351,21 @@ async fn nested(
                 .and_then(Payload::into_value)
         }
     };
-    for block in chain.iter().take(entered).rev() {
-        if let Err(error) = guarded_block(block.after(&seen, &mut outcome)).await {
-            outcome = Err(Failure::Rpc(error));
+    let mut outcome = BlockOutcome {
+        result,
+        meta: JsonObject::new(),
+        notes: Vec::new(),
+    };
+    while let Some(mut block) = entered.pop() {
+        block.open = false;
+        if let Err(error) = guarded_block(block.block.after(&seen, &mut outcome)).await {
+            outcome.result = Err(Failure::Rpc(error));
         }
     }
-    match (outcome, form) {
-        (Ok(value), Form::Text) => Ok(Payload::Text(value.to_string())),
-        (Ok(value), Form::Value) => Ok(Payload::Value(value)),
-        (Err(failure), _) => Err(failure),
+    Finished {
+        outcome: outcome.result.map(Payload::Value),
+        meta: outcome.meta,
+        notes: outcome.notes,
     }
 }
 
@@ -361,9 +402,16 @@ async fn unwinding<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-fn method_reply(outcome: Outcome, id: &str, form: Form, stamp: &Stamp) -> Result<Reply, RpcError> {
-    match outcome {
-        Ok(Payload::Value(Value::Object(object))) => Ok(Reply::Object(stamp.object(object))),
+fn method_reply(
+    finished: Finished,
+    id: &str,
+    form: Form,
+    stamp: &Stamp,
+) -> Result<Reply, RpcError> {
+    match finished.outcome {
+        Ok(Payload::Value(Value::Object(object))) => {
+            form_of(stamp.object(object, finished.meta), form)
+        }
         Ok(Payload::Text(text)) if text.starts_with('{') => stamp.text(&text),
         Ok(_) => Err(RpcError::new(
             code::INTERNAL_ERROR,
@@ -372,17 +420,16 @@ fn method_reply(outcome: Outcome, id: &str, form: Form, stamp: &Stamp) -> Result
         .with_data(json!({ "extension": id, "kind": "result_not_an_object" }))),
         Err(failure) => Err(failure.into_rpc(id)),
     }
-    .and_then(|reply| form_of(reply, form))
 }
 
 fn tool_reply(
-    outcome: Outcome,
+    finished: Finished,
     id: &str,
     form: Form,
     stamp: &Stamp,
     schema: Option<&Value>,
 ) -> Result<Reply, RpcError> {
-    let object = match outcome {
+    let mut object = match finished.outcome {
         Ok(Payload::Text(text)) => {
             // The structured content keeps its digits: the text is not turned into a value.
             let text = schema
@@ -409,12 +456,21 @@ fn tool_reply(
         }
         Err(failure) => failure.into_tool_result(id)?,
     };
-    form_of(Reply::Object(stamp.object(object)), form)
+    if let Some(content) = object.get_mut("content").and_then(Value::as_array_mut) {
+        content.extend(
+            finished
+                .notes
+                .into_iter()
+                .map(|note| json!({ "type": "text", "text": note })),
+        );
+    }
+    form_of(stamp.object(object, finished.meta), form)
 }
 
-fn form_of(reply: Reply, form: Form) -> Result<Reply, RpcError> {
-    match (reply, form) {
-        (Reply::Object(object), Form::Text) => serde_json::value::to_raw_value(&object)
+fn form_of(object: JsonObject, form: Form) -> Result<Reply, RpcError> {
+    match form {
+        Form::Value => Ok(Reply::Object(object)),
+        Form::Text => serde_json::value::to_raw_value(&object)
             .map(Reply::Raw)
             .map_err(|_| {
                 RpcError::new(
@@ -422,20 +478,19 @@ fn form_of(reply: Reply, form: Form) -> Result<Reply, RpcError> {
                     "the result could not be written as JSON",
                 )
             }),
-        (reply, _) => Ok(reply),
     }
 }
 
 impl Stamp {
-    fn object(&self, mut object: JsonObject) -> JsonObject {
+    fn object(&self, mut object: JsonObject, mut own: JsonObject) -> JsonObject {
         if self.modern {
             object.insert("resultType".into(), "complete".into());
             if let Some(info) = &self.server_info {
-                let meta = object.entry("_meta").or_insert_with(|| json!({}));
-                if let Value::Object(members) = meta {
-                    members.insert(meta::SERVER_INFO.into(), Value::clone(info));
-                }
+                own.insert(meta::SERVER_INFO.into(), Value::clone(info));
             }
+        }
+        if !own.is_empty() {
+            object.insert("_meta".into(), Value::Object(own));
         }
         object
     }
