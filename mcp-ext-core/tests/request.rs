@@ -748,3 +748,32 @@ mod client {
         );
     }
 }
+
+#[test]
+fn js_04_results_and_failures_of_a_tool_conform_to_its_output_schema() {
+    let (_, set) = set();
+    let schema = set.tool("grade_submission").unwrap().listing()["outputSchema"].clone();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    for arguments in [
+        json!({"course": "c"}),
+        json!({"course": "none"}),
+        json!({"course": 7}),
+        json!({}),
+    ] {
+        let call = json!({"name": "grade_submission", "arguments": arguments});
+        let answer = raw_adapter(
+            &set,
+            &modern("tools/call", call, json!({})),
+            SessionDeclaration::none(),
+            None,
+            None,
+        )
+        .unwrap();
+        let structured = &answer["result"]["structuredContent"];
+        assert!(
+            validator.is_valid(structured),
+            "{structured} against {schema}"
+        );
+    }
+    assert!(!validator.is_valid(&json!({"titles": 7})));
+}

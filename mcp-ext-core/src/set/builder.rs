@@ -172,7 +172,8 @@ pub enum BuildError {
         /// Why even the most accommodating client is refused.
         why: String,
     },
-    /// A result has a member that belongs to the protocol.
+    /// A result has a member that belongs to the protocol, or a tool's result the member `error`, which says why there
+    /// is no result.
     ReservedMember {
         /// The extension.
         extension: ExtensionId,
@@ -359,7 +360,8 @@ impl std::fmt::Display for BuildError {
                 member,
             } => write!(
                 f,
-                "the result of {item} in {extension} has a member `{member}`, which belongs to the protocol; rename it"
+                "the result of {item} in {extension} has a member `{member}`, whose name is taken: `resultType` and `_meta` by the protocol, `error` by a \
+                 tool's failure; rename it"
             ),
             Self::ShapeClash {
                 extension,
@@ -701,6 +703,13 @@ fn check_item(contract: &Contract, item: &Item) -> Result<(), BuildError> {
             extension: extension(),
             item: item.name,
             member: member.clone(),
+        });
+    }
+    if item.tool.is_some() && members.iter().any(|m| m == super::tools::ERROR) {
+        return Err(BuildError::ReservedMember {
+            extension: extension(),
+            item: item.name,
+            member: super::tools::ERROR.to_owned(),
         });
     }
     let Some(method) = item.method else {

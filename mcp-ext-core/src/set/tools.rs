@@ -7,6 +7,9 @@ use crate::contract::{Item, ToolSpec};
 use crate::schema;
 use crate::wire::{JsonObject, meta};
 
+/// The member of a tool's structured result that says why there is none.
+pub(super) const ERROR: &str = "error";
+
 /// One contributed tool.
 #[derive(Clone, Debug)]
 pub struct ToolEntry {
@@ -37,7 +40,7 @@ impl ToolEntry {
         };
         let input = schema::tool_schema(&item.params).map_err(bad)?;
         schema::check_mcp_headers(&input).map_err(bad)?;
-        let output = schema::tool_output_schema(&item.result).map_err(bad)?;
+        let output = or_error(schema::tool_output_schema(&item.result).map_err(bad)?);
         let mut listing = JsonObject::new();
         listing.insert("name".into(), json!(spec.name));
         if let Some(title) = spec.title {
@@ -79,6 +82,21 @@ impl ToolEntry {
     pub fn listing(&self) -> &JsonObject {
         &self.listing
     }
+}
+
+/// Lets a tool's failure conform too: it has `error` and none of the members of a result, and some clients hold
+/// `structuredContent` against the schema whether or not `isError` is set. A composition would say it exactly, but
+/// hosts refuse one at the root.
+fn or_error(mut schema: Value) -> Value {
+    if let Some(root) = schema.as_object_mut() {
+        root.remove("required");
+        let properties = root.entry("properties").or_insert_with(|| json!({}));
+        properties[ERROR] = json!({
+            "type": "object",
+            "description": "Why there is no result. Stands alone, when isError is true.",
+        });
+    }
+    schema
 }
 
 fn description(item: &Item) -> String {
