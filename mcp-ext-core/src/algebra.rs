@@ -592,7 +592,7 @@ fn is_null<T: Serialize>(value: &T) -> bool {
 }
 
 /// The value, or, where it is too long for an error, what it is.
-fn shown(value: Value) -> Value {
+pub(crate) fn shown(value: Value) -> Value {
     const LONGEST: usize = 1024;
     let length = value.to_string().len();
     if length <= LONGEST {

@@ -342,7 +342,8 @@ pub fn is_required_string(ty: &TypeSchema, member: &str) -> bool {
 ///
 /// An object at the root without composition; `$ref` inlined; no type arrays (an optional member is simply not
 /// required); no `$schema` and no titles; only formats that all agree on; documented enums as plain `enum` with the
-/// words in the description; objects open, except that a type without members says that it takes none.
+/// words in the description; objects open, except where the type refuses unknown members, and a type without members says
+/// that it takes none.
 ///
 /// ```
 /// use mcp_ext_core::schema::{TypeSchema, tool_schema};
@@ -386,7 +387,9 @@ pub fn tool_schema(ty: &TypeSchema) -> Result<Value, SchemaFault> {
 ///
 /// An optional member must be left out rather than be `null`, or a client that validates refuses the result.
 pub fn tool_output_schema(ty: &TypeSchema) -> Result<Value, SchemaFault> {
-    transformed(ty).map(Value::Object)
+    let mut schema = Value::Object(transformed(ty)?);
+    open(&mut schema);
+    Ok(schema)
 }
 
 /// Checks every `x-mcp-header` in the finished schema of a tool's arguments.
@@ -745,8 +748,19 @@ impl Node {
         Value::Object(self.schema)
     }
 
+    /// An object that is put together with another cannot refuse the other's members.
+    fn reopen(&mut self) {
+        if self.schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+            self.schema.remove("additionalProperties");
+        }
+    }
+
     /// Takes over what `other` says and this does not.
-    fn merge(&mut self, other: Node) {
+    fn merge(&mut self, mut other: Node) {
+        if self.schema.contains_key("properties") && other.schema.contains_key("properties") {
+            self.reopen();
+            other.reopen();
+        }
         self.nullable |= other.nullable;
         if self.variants.is_empty() {
             self.variants = other.variants;
@@ -795,8 +809,10 @@ impl<'a> Inliner<'a> {
             match keyword.as_str() {
                 "$ref" | "$schema" | "$defs" | "$id" | "$anchor" | "$comment" | "title"
                 | "description" => {}
-                "additionalProperties" | "unevaluatedProperties"
-                    if *value == Value::Bool(false) => {}
+                "unevaluatedProperties" if *value == Value::Bool(false) => {}
+                "additionalProperties" if *value == Value::Bool(false) => {
+                    node.schema.insert(keyword.clone(), value.clone());
+                }
                 "format"
                     if !value
                         .as_str()
@@ -835,7 +851,11 @@ impl<'a> Inliner<'a> {
                 }
             }
         }
-        for alternatives in beside {
+        for mut alternatives in beside {
+            if node.schema.contains_key("properties") {
+                node.reopen();
+                alternatives.reopen();
+            }
             node.merge_alternatives(alternatives);
         }
         // What stands beside a reference goes before what the reference says.
@@ -931,6 +951,7 @@ impl<'a> Inliner<'a> {
                 if nodes.is_empty() {
                     node.schema.insert("type".into(), "null".into());
                 } else {
+                    nodes.iter_mut().for_each(Node::reopen);
                     let list = nodes.into_iter().map(Node::finish).collect();
                     node.schema.insert(keyword.to_owned(), Value::Array(list));
                 }

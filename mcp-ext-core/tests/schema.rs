@@ -332,7 +332,7 @@ fn js_06_objects_are_left_open() {
         false
     );
     let of_shapes = bundle("https://example.com/s", "S", &[("shapes", &shapes)]).expect("no clash");
-    let tools = [&ARGS, &shapes].map(|ty| tool_schema(ty).expect("a tool"));
+    let tools = [&ARGS, &shapes].map(|ty| tool_output_schema(ty).expect("a tool"));
     for schema in [bundled(), of_shapes].into_iter().chain(tools) {
         let mut all = Vec::new();
         every_schema(&schema, &mut all);
@@ -342,6 +342,19 @@ fn js_06_objects_are_left_open() {
             "{schema:#}"
         );
     }
+}
+
+#[test]
+fn arguments_are_closed_exactly_where_the_type_refuses_unknown_members() {
+    let schema = tool_schema(&ARGS).expect("a tool");
+    let mut all = Vec::new();
+    every_schema(&schema, &mut all);
+    let closed = all
+        .iter()
+        .filter(|s| s.get("additionalProperties") == Some(&json!(false)))
+        .count();
+    assert!(closed >= 1, "{schema:#}");
+    assert_ne!(schema["additionalProperties"], false, "ARGS itself is open");
 }
 
 #[test]

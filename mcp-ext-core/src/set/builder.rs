@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicUsize;
 use serde_json::{Value, json};
 
 use super::cache::Cache;
-use super::gate::REVISION;
+use super::gate::{REVISION, ask_for};
 use super::tools::ToolEntry;
 use super::{Enabled, ExtensionSet, SetInner};
 use crate::block::Block;
@@ -561,7 +561,7 @@ impl ExtensionSetBuilder {
                 .map(|item| chain(contract, item, &blocks))
                 .collect::<Result<Vec<_>, _>>()?;
             let advertised = advertised(contract, part.settings, part.provided)?;
-            let passing = passing(contract, &*part.negotiator)?;
+            let passing = passing(contract, &*part.negotiator, &advertised)?;
             extensions.push(Enabled {
                 contract,
                 provider: part.provider,
@@ -800,17 +800,19 @@ fn advertised(
 }
 
 /// The smallest settings of a client that pass: `{}`, or with the server's own value where that is refused.
-fn passing(contract: &Contract, negotiator: &dyn Negotiator) -> Result<JsonObject, BuildError> {
+fn passing(
+    contract: &Contract,
+    negotiator: &dyn Negotiator,
+    advertised: &JsonObject,
+) -> Result<JsonObject, BuildError> {
     let mut settings = JsonObject::new();
     for _ in 0..2 {
         match negotiator.negotiate(&settings) {
             Ok(_) => return Ok(settings),
             Err(NegotiationFailure::Mismatch(mismatch)) if settings.is_empty() => {
-                settings = mismatch
-                    .rows
-                    .into_iter()
-                    .map(|row| (row.field, row.server))
-                    .collect();
+                for row in &mismatch.rows {
+                    ask_for(&mut settings, row, advertised);
+                }
             }
             Err(failure) => {
                 let why = match failure {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Enabled, SetInner};
-use crate::algebra::{Mismatch, MismatchRow, Rule};
+use crate::algebra::{Mismatch, MismatchRow, Rule, shown};
 use crate::contract::Item;
 use crate::extension::{AnySettings, NegotiationFailure};
 use crate::faults::Fault;
@@ -108,7 +108,7 @@ impl SetInner {
             Err(NegotiationFailure::Mismatch(mismatch)) => {
                 let mut passing = extension.passing.clone();
                 for row in &mismatch.rows {
-                    passing.insert(row.field.clone(), row.server.clone());
+                    ask_for(&mut passing, row, &extension.advertised);
                 }
                 missing.extensions.push((id, passing));
                 missing.mismatch.extend(mismatch.rows);
@@ -116,6 +116,33 @@ impl SetInner {
             }
         }
     }
+}
+
+/// Adds the server's value of a field that does not combine to the settings that would pass.
+///
+/// A row only describes a long value, and names a nested field by its path: what the server advertises has both.
+pub(super) fn ask_for(passing: &mut JsonObject, row: &MismatchRow, advertised: &JsonObject) {
+    let path: Vec<&str> = if advertised.contains_key(&row.field) {
+        vec![&row.field]
+    } else {
+        row.field.split('.').collect()
+    };
+    let Some((last, outer)) = path.split_last() else {
+        return;
+    };
+    let mut whole = Some(advertised);
+    let mut asked = passing;
+    for name in outer {
+        whole = whole.and_then(|w| w.get(*name)).and_then(Value::as_object);
+        let inner = asked.entry(*name).or_insert_with(|| json!({}));
+        let Value::Object(inner) = inner else { return };
+        asked = inner;
+    }
+    let value = match whole.and_then(|w| w.get(*last)) {
+        Some(value) if shown(value.clone()) == row.server => value,
+        _ => &row.server,
+    };
+    asked.insert((*last).to_owned(), value.clone());
 }
 
 fn not_offered(incoming: &Incoming<'_>) -> RpcError {
