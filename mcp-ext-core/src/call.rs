@@ -12,7 +12,7 @@ use crate::error::ExtensionError;
 use crate::extension::{AnySettings, Extension};
 use crate::faults::{self, Fault};
 use crate::request::Params;
-use crate::wire::{JsonObject, RpcError, code};
+use crate::wire::{JsonObject, RpcError, code, kind_of};
 
 /// Longest text of a tool's error, in bytes.
 const MAX_ERROR_TEXT: usize = 8 * 1024;
@@ -157,7 +157,27 @@ impl Call<'_> {
     }
 
     fn decode<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
-        let params = std::mem::replace(&mut self.params, Params::None);
+        let params = match std::mem::replace(&mut self.params, Params::None) {
+            Params::Value(Value::Null) => Params::None,
+            Params::Raw(raw) if raw.get() == "null" => Params::None,
+            params => params,
+        };
+        // serde reads an array into a struct by position; on the wire params are an object.
+        let seen = match &params {
+            Params::Value(value) if !value.is_object() => Some(kind_of(value)),
+            Params::Raw(raw) if !raw.get().starts_with('{') => Some(
+                serde_json::from_str(raw.get()).map_or("something else", |v: Value| kind_of(&v)),
+            ),
+            _ => None,
+        };
+        if let Some(seen) = seen {
+            return Err(Failure::Params(vec![Fault {
+                pointer: String::new(),
+                expected: "an object".to_owned(),
+                seen: seen.to_owned(),
+                message: format!("expected an object, saw {seen}"),
+            }]));
+        }
         let (error, value) = match params {
             Params::Raw(raw) => match serde_json::from_str(raw.get()) {
                 Ok(params) => return Ok(params),

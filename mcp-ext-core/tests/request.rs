@@ -777,3 +777,20 @@ fn js_04_results_and_failures_of_a_tool_conform_to_its_output_schema() {
     }
     assert!(!validator.is_valid(&json!({"titles": 7})));
 }
+
+#[test]
+fn params_by_position_are_refused() {
+    let (lms, set) = set();
+    for arguments in [json!(["c", null]), json!("c"), json!(7), json!([])] {
+        let call = json!({"name": "grade_submission", "arguments": arguments});
+        let frame = modern("tools/call", call, json!({}));
+        let answer = raw_adapter(&set, &frame, SessionDeclaration::none(), None, None).unwrap();
+        assert_eq!(answer["result"]["isError"], true, "{answer}");
+        let fault = &answer["result"]["structuredContent"]["error"]["faults"][0];
+        assert_eq!(
+            (&fault["pointer"], &fault["expected"]),
+            (&json!(""), &json!("an object"))
+        );
+    }
+    assert!(lms.calls.lock().unwrap().is_empty());
+}
