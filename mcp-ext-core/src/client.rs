@@ -114,6 +114,16 @@ pub enum CallError<X> {
     },
 }
 
+/// So that one function may negotiate and call.
+impl<X> From<CallerError> for CallError<X> {
+    fn from(error: CallerError) -> Self {
+        match error {
+            CallerError::Rpc(error) => Self::Rpc(error),
+            CallerError::Transport(why) => Self::Transport(why),
+        }
+    }
+}
+
 impl<X: std::fmt::Display> std::fmt::Display for CallError<X> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -261,7 +271,7 @@ pub fn declaration<E: Extension>(settings: &E::Client) -> Result<JsonObject, Cal
             E::CONTRACT.id
         )));
     };
-    settings.retain(|_, value| !value.is_null());
+    crate::wire::leave_out_nulls(&mut settings);
     if let Some(revision) = E::CONTRACT.revision {
         settings.insert(REVISION.into(), revision.into());
     }

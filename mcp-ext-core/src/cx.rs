@@ -197,6 +197,10 @@ impl NotificationHandle {
             .iter()
             .find(|n| n.name == name)
             .ok_or(NotifyError::Unsupported)?;
+        // A listen notification belongs to a subscription, not to this request (SUB-3).
+        if spec.channel == crate::contract::Channel::Listen {
+            return Err(NotifyError::Unsupported);
+        }
         match serde_json::to_value(params) {
             Ok(Value::Object(params)) => self.0.send(spec.wire, params).await,
             _ => Err(NotifyError::NotAnObject),

@@ -45,6 +45,7 @@ pub trait Settings:
 {
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + JsonSchema + Default + Clone + Send + Sync + 'static>
     Settings for T
 {
@@ -173,8 +174,14 @@ impl<E: Extension> Negotiator for ServerSettings<E> {
             .map_err(NegotiationFailure::Mismatch)
     }
 
+    /// Where both sides have one type, the fallback is taken as if the client had declared it: who declares nothing is
+    /// not granted more than the server grants to those who do.
     fn fallback(&self) -> AnySettings {
-        Arc::new(E::fallback())
+        let fallback = E::fallback();
+        let narrowed = (&fallback as &dyn Any)
+            .downcast_ref::<E::Client>()
+            .and_then(|declared| E::Server::negotiate(&self.0, declared).ok());
+        Arc::new(narrowed.unwrap_or(fallback))
     }
 }
 

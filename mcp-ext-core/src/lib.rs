@@ -23,6 +23,7 @@ pub mod id;
 mod limits;
 mod negotiated;
 mod observe;
+mod prose;
 pub mod protocol;
 pub mod registry;
 pub mod request;

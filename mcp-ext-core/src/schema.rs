@@ -11,6 +11,8 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use crate::prose::prose;
+
 /// The dialect of everything made here.
 pub const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -546,6 +548,9 @@ fn open(schema: &mut Value) {
         for keyword in ["$schema", "$id"] {
             map.remove(keyword);
         }
+        if let Some(Value::String(description)) = map.get_mut("description") {
+            *description = prose(description);
+        }
         each_inner_mut(map, open);
     }
 }
@@ -863,10 +868,7 @@ impl<'a> Inliner<'a> {
             let target = self.inlined(reference)?;
             node.merge(target);
         }
-        if let Some(description) = map
-            .get("description")
-            .and_then(Value::as_str)
-            .map(str::trim)
+        if let Some(description) = map.get("description").and_then(Value::as_str).map(prose)
             && !description.is_empty()
         {
             node.schema.insert("description".into(), description.into());

@@ -140,6 +140,19 @@ impl std::fmt::Display for RpcError {
 
 impl std::error::Error for RpcError {}
 
+/// Leaves out members that are `null`, at every depth: settings have none on the wire, where absent means the same.
+pub(crate) fn leave_out_nulls(object: &mut JsonObject) {
+    fn within(value: &mut Value) {
+        match value {
+            Value::Object(object) => leave_out_nulls(object),
+            Value::Array(items) => items.iter_mut().for_each(within),
+            _ => {}
+        }
+    }
+    object.retain(|_, value| !value.is_null());
+    object.values_mut().for_each(within);
+}
+
 /// A name a peer sent, made fit for one line of a message: quoted, printable, at most 64 characters.
 pub(crate) fn shown(name: &str) -> String {
     let mut out = String::from("`");

@@ -51,6 +51,8 @@ diagnostics! {
     RelativeCrate { path } "relative-crate":
         "`crate = {path}` is relative, and would change its meaning from module to module; write an absolute path (`::name`), `crate::..` or `$crate::..`";
     MisspeltAttribute { seen, nearest } "misspelt-attribute": "`#[{seen}]` is none of ours; did you mean `#[{nearest}]`?";
+    ConditionalMarker { marker } "conditional-marker":
+        "`#[{marker}]` inside `cfg_attr` is not there yet when `#[extension]` reads the trait; put `#[cfg(..)]` on the whole fn";
     MarkerForm { marker } "marker-form": "write `#[{marker}]` or `#[{marker}(..)]`, without `=`";
     DuplicateMarker { marker } "duplicate-marker": "`#[{marker}]` stands here twice; put all keys into one";
     Unparsable { what, error } "unparsable": "this {what} cannot be read: {error}";
@@ -61,6 +63,7 @@ diagnostics! {
     NotATrait { seen } "not-a-trait": "`#[extension]` stands above a trait, not above {seen}: the trait is the contract";
     TraitGenerics { name } "trait-generics":
         "an extension cannot be generic: `{name}` has one identifier and one schema; put the parameter on the provider (`impl<S> {name} for Provider<S>`)";
+    TraitWhere { name } "trait-where": "an extension has no `where` clause: whatever implements `{name}` provides it, whole";
     TraitUnsafe { name } "trait-unsafe": "an extension cannot be `unsafe`: nothing a caller or provider of `{name}` does may break memory safety";
     TraitAuto { name } "trait-auto": "an extension cannot be an `auto` trait: `{name}` is implemented by providers, on purpose";
     Supertrait { name } "supertrait":
@@ -83,8 +86,8 @@ diagnostics! {
     ProtocolOrder { min, max } "protocol-order": "`min` is newer than `max` ({min} > {max}), so no revision would be covered";
     FallbackWithoutSettings "fallback-without-settings": "`fallback` says what tools see as settings, and this extension has none; add `settings = Type`";
     SettingsIncomplete { missing } "settings-incomplete":
-        "`settings(..)` names all three types, and `{missing}` is missing: `settings(server = A, client = B, negotiated = N)`, or `settings = S` for one type";
-    MetaSuffix { suffix, expected } "meta-suffix": "`{suffix}` is no name of a `_meta` key: expected {expected} (the prefix of the identifier is put before it)";
+        "`settings(..)` names all three types, and these are missing: `{missing}`; write `settings(server = A, client = B, negotiated = N)`, or `settings = S` for one type";
+    MetaSuffix { suffix, expected } "meta-suffix": "`{suffix}` is no name of a `_meta` key: expected {expected}; the prefix of the identifier is put before it";
     DuplicateMeta { key } "duplicate-meta": "the `_meta` key `{key}` is declared twice for one place";
 
     // ---- items of the trait ----
@@ -97,21 +100,22 @@ diagnostics! {
     ReceiverForm { name, seen } "receiver-form":
         "`{name}` takes `&self`, not `{seen}`: one provider serves many calls at once; keep what changes behind a lock or a channel";
     FnGenerics { name } "fn-generics": "`{name}` cannot be generic: its params and result have one schema each; write concrete types";
+    FnWhere { name } "fn-where": "`{name}` cannot have a `where` clause: every provider has it, for every call";
     FnLifetime { name } "fn-lifetime": "`{name}` cannot name lifetimes: params are owned by the call, and the result outlives it; write owned types";
     FnQualifier { name, word } "fn-qualifier": "`{name}` cannot be `{word}`: write a plain `async fn`";
     DefaultBody { name } "default-body":
         "`{name}` cannot have a body: a provider would answer with it unawares; mark it `optional = \"flag\"` if not every provider has it";
     MissingCx { name, expected } "missing-cx": "`{name}` needs `cx: {expected}` after `&self`: it says who calls, until when, and under which settings";
-    CxForm { name, seen, expected } "cx-form": "`{name}` takes `cx: {expected}`, not `{seen}`: the context is shared with the call and only lent";
+    CxForm { name, seen, expected } "cx-form": "`{name}` takes `cx: {expected}`, not {seen}: the context is shared with the call and only lent";
     WrongCx { name, expected, why } "wrong-cx": "`{name}` takes `cx: {expected}`: {why}";
-    CxArgument { name, seen, expected } "cx-argument": "`{name}` takes `cx: {expected}`, not the context of `{seen}`";
+    CxArgument { name, seen, expected } "cx-argument": "`{name}` takes `cx: {expected}`, not the context of {seen}";
     TooManyParams { name } "too-many-params":
         "`{name}` takes one params type after `cx`: JSON-RPC params are one object; make these the fields of a struct";
     ParamPattern { name } "param-pattern": "`{name}`: a param of a trait's fn is a plain name; take it apart in the handler";
-    ParamType { name, seen, why } "param-type": "`{name}` cannot take `{seen}`: {why}";
+    ParamType { name, seen, why } "param-type": "`{name}` cannot take {seen}: {why}";
     MissingReturn { name } "missing-return": "`{name}` must say what it answers: `-> Result<T, E>` (with `std::convert::Infallible` if nothing can fail)";
-    ReturnType { name, seen, why } "return-type": "`{name}` cannot answer with `{seen}`: {why}";
-    WireName { name, expected } "wire-name": "`{name}` cannot be a name on the wire: expected {expected} (the identifier is put before it)";
+    ReturnType { name, seen, why } "return-type": "`{name}` cannot answer with {seen}: {why}";
+    WireName { name, expected } "wire-name": "`{name}` cannot be a name on the wire: expected {expected}; the identifier is put before it";
     ToolName { name, expected } "tool-name": "`{name}` cannot be the name of a tool: expected {expected}; hosts refuse others";
     DuplicateWire { what, wire } "duplicate-wire": "the {what} `{wire}` is declared twice; give one another `name = \"..\"`";
     ShadowsCx { name } "shadows-cx":

@@ -9,18 +9,19 @@ use crate::diag::{Diagnostic, Sink, hint};
 use crate::names;
 use crate::parse::attributes;
 use crate::parse::docs;
+use crate::parse::item;
 use crate::parse::keys::{Key, Keys, Kind, Value};
 use crate::parse::trait_::keys;
 
-const ENUM: &[Key] = keys! { "crate" Kind::Path => "crate = ::path" };
+pub const ENUM: &[Key] = keys! { "crate" Kind::Path => "crate = ::path" };
 
-const VARIANT: &[Key] = keys! {
+pub const VARIANT: &[Key] = keys! {
     "code" Kind::Int => "code = 4100",
     "kind" Kind::Text => "kind = \"unknown_course\"",
     "retryable" Kind::Flag => "retryable",
 };
 
-const FIELD: &[Key] = keys! { "private" Kind::Flag => "private" };
+pub const FIELD: &[Key] = keys! { "private" Kind::Flag => "private" };
 
 /// One error.
 struct Row {
@@ -49,8 +50,8 @@ pub fn expand(input: TokenStream, default_crate: &str, sink: &mut Sink) -> Token
     let mut input: ItemEnum = match syn::parse2(input) {
         Ok(Item::Enum(item)) => item,
         Ok(other) => {
-            let seen = crate::item_kind(&other).to_owned();
-            sink.push(crate::item_name(&other), Diagnostic::NotAnEnum { seen });
+            let seen = item::kind(&other).to_owned();
+            sink.push(item::name(&other), Diagnostic::NotAnEnum { seen });
             let rt = attributes::private_module(&Keys::default(), default_crate, sink);
             return match other {
                 Item::Struct(item) => stub(&rt, &item.ident, &item.generics),
@@ -59,14 +60,7 @@ pub fn expand(input: TokenStream, default_crate: &str, sink: &mut Sink) -> Token
             };
         }
         Err(error) => {
-            let what = "enum".to_owned();
-            sink.push_at(
-                error.span(),
-                Diagnostic::Unparsable {
-                    what,
-                    error: error.to_string(),
-                },
-            );
+            item::unparsable(&error, "an enum", sink);
             return TokenStream::new();
         }
     };
@@ -93,11 +87,11 @@ pub fn expand(input: TokenStream, default_crate: &str, sink: &mut Sink) -> Token
     table(&rt, name, &rows)
 }
 
-/// Codes and kinds so far, each with where it stands.
+/// Codes and kinds so far, each with where it stands and whether a `#[cfg]` may take it away.
 #[derive(Default)]
 struct Seen {
-    codes: Vec<(i32, TokenStream)>,
-    kinds: Vec<(String, TokenStream)>,
+    codes: Vec<(i32, TokenStream, bool)>,
+    kinds: Vec<(String, TokenStream, bool)>,
 }
 
 fn row(mut variant: Variant, seen: &mut Seen, sink: &mut Sink) -> Row {
@@ -139,7 +133,9 @@ fn row(mut variant: Variant, seen: &mut Seen, sink: &mut Sink) -> Row {
     let keys = keys.unwrap_or_default();
     let missing = !misread && !nothing(&keys);
     let (kind, kind_at) = kind(&keys, &name, sink);
-    if let Some((_, first)) = seen.kinds.iter().find(|(k, _)| *k == kind) {
+    let conditional = !attributes::cfgs(&variant.attrs).is_empty();
+    let same = |(k, _, c): &&(String, TokenStream, bool)| *k == kind && !(conditional && *c);
+    if let Some((_, first, _)) = seen.kinds.iter().find(same) {
         sink.twice(
             first,
             &kind_at,
@@ -147,9 +143,9 @@ fn row(mut variant: Variant, seen: &mut Seen, sink: &mut Sink) -> Row {
             Diagnostic::DuplicateKind { kind: kind.clone() },
         );
     } else {
-        seen.kinds.push((kind.clone(), kind_at));
+        seen.kinds.push((kind.clone(), kind_at, conditional));
     }
-    let code = code(&keys, &name, missing, seen, sink);
+    let code = code(&keys, &name, missing, conditional, seen, sink);
     for more in keys.bare.iter().skip(1) {
         sink.push(more, Diagnostic::TwoMessages);
     }
@@ -216,7 +212,14 @@ fn kind(keys: &Keys, name: &Ident, sink: &mut Sink) -> (String, TokenStream) {
     (kind, quote!(#lit))
 }
 
-fn code(keys: &Keys, name: &Ident, missing: bool, seen: &mut Seen, sink: &mut Sink) -> i32 {
+fn code(
+    keys: &Keys,
+    name: &Ident,
+    missing: bool,
+    conditional: bool,
+    seen: &mut Seen,
+    sink: &mut Sink,
+) -> i32 {
     let Some(Value::Int(code, at)) = keys.get("code").map(|e| &e.value) else {
         if missing && !keys.was_seen("code") {
             sink.push(
@@ -247,8 +250,12 @@ fn code(keys: &Keys, name: &Ident, missing: bool, seen: &mut Seen, sink: &mut Si
         );
         return 0;
     };
-    match seen.codes.iter().find(|(c, _)| *c == code) {
-        Some((_, first)) => {
+    match seen
+        .codes
+        .iter()
+        .find(|(c, _, other)| *c == code && !(conditional && *other))
+    {
+        Some((_, first, _)) => {
             let what = format!("code {code}");
             sink.twice(
                 first,
@@ -259,7 +266,7 @@ fn code(keys: &Keys, name: &Ident, missing: bool, seen: &mut Seen, sink: &mut Si
                 },
             );
         }
-        None => seen.codes.push((code, at.clone())),
+        None => seen.codes.push((code, at.clone(), conditional)),
     }
     code
 }
@@ -452,7 +459,7 @@ fn table(rt: &TokenStream, name: &Ident, rows: &[Row]) -> TokenStream {
         })
     };
     quote! {
-        #[allow(deprecated, unused_variables, unused_mut, clippy::all, clippy::pedantic)]
+        #[allow(deprecated, unreachable_patterns, unused_variables, unused_mut, clippy::all, clippy::pedantic)]
         const _: () = {
             use #rt as __rt;
             #[automatically_derived]

@@ -1,9 +1,10 @@
 //! `#[extension]`: parse, model and validate, expand.
 
 use proc_macro2::TokenStream;
-use syn::{Item, ItemTrait};
+use syn::ItemTrait;
 
 use crate::diag::{Diagnostic, Sink};
+use crate::parse::item;
 use crate::parse::trait_::RawTrait;
 use crate::{expand, validate};
 
@@ -14,27 +15,9 @@ pub fn expand(
     default_crate: &str,
     sink: &mut Sink,
 ) -> TokenStream {
-    let item: ItemTrait = match syn::parse2(input.clone()) {
-        Ok(item) => item,
-        Err(error) => {
-            match syn::parse2::<Item>(input.clone()) {
-                Ok(item) => {
-                    let seen = crate::item_kind(&item).to_owned();
-                    sink.push(crate::item_name(&item), Diagnostic::NotATrait { seen });
-                }
-                Err(_) => {
-                    let what = "trait".to_owned();
-                    sink.push_at(
-                        error.span(),
-                        Diagnostic::Unparsable {
-                            what,
-                            error: error.to_string(),
-                        },
-                    );
-                }
-            }
-            return input;
-        }
+    let other = |seen| Diagnostic::NotATrait { seen };
+    let Some(item) = item::expect::<ItemTrait>(&input, "a trait", other, sink) else {
+        return input;
     };
     let raw = RawTrait::new(args, item, sink);
     let extension = validate::trait_::extension(raw, default_crate, sink);

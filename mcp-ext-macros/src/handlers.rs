@@ -3,12 +3,13 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
-use syn::{FnArg, ImplItem, Item, ReceiverKind, ReturnType};
+use syn::{FnArg, ImplItem, ReceiverKind, ReturnType};
 
 use crate::diag::{Diagnostic, Sink};
 use crate::model::PROVIDED;
 use crate::parse::attributes;
 use crate::parse::impl_::{Part, RawHandler, RawImpl, is_future};
+use crate::parse::item;
 use crate::parse::keys::{Key, Keys, Kind};
 use crate::parse::trait_::{MARKERS, keys};
 
@@ -24,27 +25,9 @@ pub fn expand(
     let keys = Keys::parse(args, "#[handlers(..)]", HANDLERS, sink);
     // Only to judge the path: what is written here needs nothing of mcp-ext-core.
     attributes::private_module(&keys, default_crate, sink);
-    let mut raw: RawImpl = match syn::parse2(input.clone()) {
-        Ok(raw) => raw,
-        Err(error) => {
-            match syn::parse2::<Item>(input.clone()) {
-                Ok(item) if !matches!(item, Item::Impl(_)) => {
-                    let seen = crate::item_kind(&item).to_owned();
-                    sink.push(crate::item_name(&item), Diagnostic::NotAnImpl { seen });
-                }
-                _ => {
-                    let what = "impl".to_owned();
-                    sink.push_at(
-                        error.span(),
-                        Diagnostic::Unparsable {
-                            what,
-                            error: error.to_string(),
-                        },
-                    );
-                }
-            }
-            return input;
-        }
+    let other = |seen| Diagnostic::NotAnImpl { seen };
+    let Some(mut raw) = item::expect::<RawImpl>(&input, "an impl", other, sink) else {
+        return input;
     };
     if raw.trait_.is_none() {
         sink.push(&raw.self_ty, Diagnostic::InherentImpl);

@@ -1,7 +1,7 @@
 //! An extension as the expansion needs it. Whatever was wrong has been reported and replaced by something that compiles,
 //! so that the rest of the user's crate is still checked.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Expr, ItemTrait, LitStr, Path, Signature, TraitItem, Type};
 
 /// The name of the constant that `#[handlers]` fills in, which tells what to write when it was forgotten.
@@ -58,11 +58,11 @@ pub struct Extension {
 /// The types of the settings.
 pub enum Settings {
     None,
-    Same(Type),
+    Same(Box<Type>),
     Split {
-        server: Type,
-        client: Type,
-        negotiated: Type,
+        server: Box<Type>,
+        client: Box<Type>,
+        negotiated: Box<Type>,
     },
 }
 
@@ -71,6 +71,14 @@ pub struct MetaKey {
     pub place: String,
     pub key: String,
     pub ty: Type,
+}
+
+/// Spans that generated code is put at, so that an error of types is shown there.
+#[derive(Clone, Copy)]
+pub struct Places {
+    pub cx: Span,
+    pub params: Span,
+    pub output: Span,
 }
 
 /// What all fns of the trait have in common.
@@ -96,6 +104,9 @@ pub struct Item {
     pub cx_type: Type,
     /// Whether the context is `Cx`, of a call that is gated.
     pub gated: bool,
+    /// Where the types of context, params and result are judged: at the `&`, `:` and `->` before them. Names would make an
+    /// editor show what was generated beside what the user asked for.
+    pub at: Places,
     /// The params, as written.
     pub params_arg: Option<TokenStream>,
     pub params: Option<Type>,

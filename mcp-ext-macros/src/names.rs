@@ -81,7 +81,7 @@ pub fn check_id(id: &str) -> Result<(), String> {
     if name.contains('/') {
         return Err("one `/` only".to_owned());
     }
-    check_name(name).map_err(|why| format!("{why} after the `/`"))
+    check_name(name).map_err(|why| format!("{why}, after the `/`"))
 }
 
 /// What is wrong with the part after the prefix, of an identifier, a method or a `_meta` key.
@@ -94,7 +94,7 @@ pub fn check_name(name: &str) -> Result<(), String> {
         .find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.'))
     {
         return Err(format!(
-            "letters, digits, `-`, `_` and `.` (ASCII only), not `{}`,",
+            "letters, digits, `-`, `_` and `.` (ASCII only), not `{}`",
             c.escape_default()
         ));
     }
@@ -118,7 +118,8 @@ pub fn is_reserved(id: &str) -> bool {
 pub fn takes_a_method_prefix(id: &str, official: bool) -> bool {
     let first = id.split('/').next().unwrap_or(id);
     METHOD_PREFIXES.contains(&first)
-        || first.split('.').next() == Some("rpc")
+        || first.starts_with("rpc.")
+        || (!official && first == "rpc")
         || (!official && OFFICIAL_PREFIXES.contains(&first))
 }
 

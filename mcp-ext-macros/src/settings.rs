@@ -1,14 +1,15 @@
 //! `#[settings]`: a settings struct with its derives, and how the two sides combine it.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Fields, Item, ItemStruct, LitStr, Path, Token};
+use syn::{Attribute, Fields, ItemStruct, LitStr, Path, Token};
 
 use crate::diag::{Diagnostic, Sink, list};
 use crate::names;
 use crate::parse::attributes;
+use crate::parse::item;
 use crate::parse::keys::{Key, Keys, Kind};
 use crate::parse::trait_::keys;
 
@@ -28,7 +29,7 @@ const BY_HAND: &[Key] = keys! {
     "Negotiate" Kind::Flag => "Negotiate",
 };
 
-const NEGOTIATE: &[Key] = keys! {
+pub const NEGOTIATE: &[Key] = keys! {
     "intersect" Kind::Flag => "intersect",
     "min" Kind::Flag => "min",
     "and" Kind::Flag => "and",
@@ -90,31 +91,13 @@ pub fn expand(
 ) -> TokenStream {
     let keys = Keys::parse(args, "#[settings(..)]", SETTINGS, sink);
     let rt = attributes::private_module(&keys, default_crate, sink);
-    let mut item: ItemStruct = match syn::parse2(input.clone()) {
-        Ok(item) => item,
-        Err(error) => {
-            match syn::parse2::<Item>(input.clone()) {
-                Ok(item) => {
-                    let seen = crate::item_kind(&item).to_owned();
-                    sink.push(crate::item_name(&item), Diagnostic::SettingsShape { seen });
-                }
-                Err(_) => {
-                    let what = "struct".to_owned();
-                    sink.push_at(
-                        error.span(),
-                        Diagnostic::Unparsable {
-                            what,
-                            error: error.to_string(),
-                        },
-                    );
-                }
-            }
-            return input;
-        }
+    let other = |seen| Diagnostic::SettingsShape { seen };
+    let Some(mut item) = item::expect::<ItemStruct>(&input, "a struct", other, sink) else {
+        return input;
     };
     let by_hand = |name: &str| keys.keys("by_hand").is_some_and(|k| k.has(name));
     let name = item.ident.clone();
-    let mut stub = false;
+    let mut generic = false;
     if !item.generics.params.is_empty() {
         sink.push(
             &item.generics,
@@ -122,13 +105,14 @@ pub fn expand(
                 name: name.to_string(),
             },
         );
-        stub = true;
+        generic = true;
     }
     let seen = match &item.fields {
         Fields::Named(_) => None,
         Fields::Unnamed(_) => Some("a tuple struct"),
         Fields::Unit => Some("a unit struct (write `{}` after its name)"),
     };
+    let named = seen.is_none();
     if let Some(seen) = seen {
         sink.push(
             &item.ident,
@@ -136,9 +120,8 @@ pub fn expand(
                 seen: seen.to_owned(),
             },
         );
-        stub = true;
     }
-    container_serde(&item.attrs, sink);
+    let written = container_serde(&item.attrs, sink);
     let derived = derived(&item.attrs);
     let negotiated_by_hand = by_hand("Negotiate");
     let lenient = lit(&rt, "algebra::lenient");
@@ -210,19 +193,23 @@ pub fn expand(
     });
     let serde = (!by_hand("Serialize") || !by_hand("Deserialize")).then(|| {
         let path = lit(&rt, "serde");
-        let default = (!by_hand("Deserialize") && !stub).then(|| quote!(, default));
-        quote!(#[serde(rename_all = "camelCase", crate = #path #default)])
+        let absent = |key: &str| !written.iter().any(|w| w == key);
+        let parts = [
+            absent("rename_all").then(|| quote!(rename_all = "camelCase")),
+            absent("crate").then(|| quote!(crate = #path)),
+            (absent("default") && !by_hand("Deserialize") && named).then(|| quote!(default)),
+        ];
+        let parts = parts.iter().flatten();
+        quote!(#[serde(#(#parts),*)])
     });
     let schemars = (!by_hand("JsonSchema")).then(|| {
         let path = lit(&rt, "schemars");
         quote!(#[schemars(crate = #path)])
     });
-    if stub {
-        // The item and what other code may ask of it, without serde's view of a shape it cannot have.
-        let ItemStruct { .. } = &item;
-        return quote!(#item);
+    if generic {
+        return item.into_token_stream();
     }
-    let negotiate = (!negotiated_by_hand).then(|| negotiate(&rt, &name, &lines));
+    let negotiate = (!negotiated_by_hand).then(|| negotiate(&rt, &name, named.then_some(&lines)));
     quote! {
         #[derive(#(#derives),*)]
         #serde
@@ -232,8 +219,15 @@ pub fn expand(
     }
 }
 
-fn negotiate(rt: &TokenStream, name: &Ident, lines: &[Line]) -> TokenStream {
-    let body = if lines.iter().any(|line| line.optional) {
+/// The impl; without lines, of a shape that is refused, it only stands for one.
+fn negotiate(rt: &TokenStream, name: &Ident, lines: Option<&Vec<Line>>) -> TokenStream {
+    let refused = lines.is_none();
+    let lines = lines.map_or(&[][..], Vec::as_slice);
+    let body = if refused {
+        quote!(::core::result::Result::Ok(::core::clone::Clone::clone(
+            server
+        )))
+    } else if lines.iter().any(|line| line.optional) {
         let lets = lines.iter().map(
             |Line {
                  cfgs, name, value, ..
@@ -339,11 +333,16 @@ fn strategy(keys: &Keys, sink: &mut Sink) -> Option<Strategy> {
         .iter()
         .filter(|e| e.key != "required" && e.key != "preference");
     let first = named.next()?;
+    let mut two = false;
     for more in named {
+        two = true;
         let (first, second) = (first.key.to_string(), more.key.to_string());
         sink.push(&more.key, Diagnostic::TwoStrategies { first, second });
     }
     let strategy = first.key.to_string();
+    if two {
+        return None;
+    }
     let widens = matches!(strategy.as_str(), "max" | "or" | "client" | "with");
     if widens && preference.is_none() {
         let written = if strategy == "with" {
@@ -428,9 +427,12 @@ fn serde_keys(attrs: &[Attribute]) -> Vec<(Path, Option<String>)> {
     keys
 }
 
-fn container_serde(attrs: &[Attribute], sink: &mut Sink) {
+/// Judges what the user's own `#[serde(..)]` on the struct says, and gives its keys.
+fn container_serde(attrs: &[Attribute], sink: &mut Sink) -> Vec<String> {
+    let mut written = Vec::new();
     for (path, _) in serde_keys(attrs) {
         let key = attributes::shown(&path);
+        written.push(key.clone());
         let why = match key.as_str() {
             "rename_all" => "names on the wire are camelCase; rename a single field if you must",
             "default" => "`#[settings]` says it already: `{}` is always valid",
@@ -449,6 +451,7 @@ fn container_serde(attrs: &[Attribute], sink: &mut Sink) {
             },
         );
     }
+    written
 }
 
 /// The name a field is given, and whether it says itself how it is read.

@@ -31,7 +31,10 @@ use serde_json::json;
 #[test]
 fn minimal() {
     let contract = minimal::PingExtension::CONTRACT;
-    assert_eq!(contract.items[0].method.unwrap().wire, "com.example/ping/ping");
+    assert_eq!(
+        contract.items[0].method.unwrap().wire,
+        "com.example/ping/ping"
+    );
     let set = mcp_ext_core::ExtensionSet::builder()
         .enable(minimal::PingExtension::provide(minimal::Server))
         .build();
@@ -48,19 +51,48 @@ fn full() {
     assert_eq!(contract.protocol.to_string(), "2025-11-25 to 2026-07-28");
     assert_eq!(contract.requires[0].id.as_str(), "com.example/labels");
     assert_eq!(contract.needs, ["com.example/audit"]);
-    let meta: Vec<_> = contract.meta_keys.iter().map(|k| (k.place, k.key)).collect();
-    assert_eq!(meta, [("request", "com.example/purpose"), ("result", "com.example/label"), ("result", "com.example/cost")]);
+    let meta: Vec<_> = contract
+        .meta_keys
+        .iter()
+        .map(|k| (k.place, k.key))
+        .collect();
+    assert_eq!(
+        meta,
+        [
+            ("request", "com.example/purpose"),
+            ("result", "com.example/label"),
+            ("result", "com.example/cost")
+        ]
+    );
     let names: Vec<_> = contract.items.iter().map(|i| i.name).collect();
-    assert_eq!(names, ["read_rubric", "grade_submission", "publish", "count", "move"]);
+    assert_eq!(
+        names,
+        [
+            "read_rubric",
+            "grade_submission",
+            "publish",
+            "count",
+            "move"
+        ]
+    );
     let read = &contract.items[0];
     let method = read.method.unwrap();
     assert_eq!(method.wire, "com.example/grading/read");
-    assert_eq!((method.mcp_name, read.optional), (Some("/rubricId"), Some("reading")));
+    assert_eq!(
+        (method.mcp_name, read.optional),
+        (Some("/rubricId"), Some("reading"))
+    );
     assert!(method.shape_clash.is_some());
-    assert_eq!((read.needs, read.echo), (["com.example/audit"].as_slice(), ["/rubricId"].as_slice()));
+    assert_eq!(
+        (read.needs, read.echo),
+        (["com.example/audit"].as_slice(), ["/rubricId"].as_slice())
+    );
     let grade = &contract.items[1];
     let tool = grade.tool.unwrap();
-    assert_eq!((tool.name, tool.title, tool.gated, grade.sensitive), ("grade", Some("Grade"), false, true));
+    assert_eq!(
+        (tool.name, tool.title, tool.gated, grade.sensitive),
+        ("grade", Some("Grade"), false, true)
+    );
     let hints = Hints {
         read_only: Some(false),
         destructive: Some(true),
@@ -72,17 +104,35 @@ fn full() {
     let both = &contract.items[3];
     assert!(both.method.is_some() && both.tool.is_some());
     assert_eq!(both.deprecated, Some("count for yourself"));
-    assert_eq!(contract.items[4].method.unwrap().wire, "com.example/grading/move");
-    let sent: Vec<_> = contract.notifications.iter().map(|n| (n.name, n.wire, n.channel)).collect();
+    assert_eq!(
+        contract.items[4].method.unwrap().wire,
+        "com.example/grading/move"
+    );
+    let sent: Vec<_> = contract
+        .notifications
+        .iter()
+        .map(|n| (n.name, n.wire, n.channel))
+        .collect();
     assert_eq!(
         sent,
         [
-            ("grade_changed", "notifications/com.example/grading/gradeChanged", Channel::Request),
-            ("something_happened", "notifications/com.example/grading/happened", Channel::Listen),
+            (
+                "grade_changed",
+                "notifications/com.example/grading/gradeChanged",
+                Channel::Request
+            ),
+            (
+                "something_happened",
+                "notifications/com.example/grading/happened",
+                Channel::Listen
+            ),
         ]
     );
     let error = full::enabled().build().map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("com.example/audit"), "the block is not there: {error}");
+    assert!(
+        error.to_string().contains("com.example/audit"),
+        "the block is not there: {error}"
+    );
 }
 
 #[test]
@@ -107,16 +157,32 @@ fn every_strategy_does_what_it_says() {
     );
     let stranger = read(json!({"byCourse": {"x": ["3"]}, "region": "us", "encodings": ["latin"]}));
     let mismatch = Everything::negotiate(&server, &stranger).unwrap_err();
-    let rows: Vec<_> = mismatch.rows.iter().map(|r| (r.field.as_str(), r.rule)).collect();
-    assert_eq!(rows, [("byCourse", Rule::Intersect), ("region", Rule::Equal), ("encodings", Rule::Prefer)]);
+    let rows: Vec<_> = mismatch
+        .rows
+        .iter()
+        .map(|r| (r.field.as_str(), r.rule))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ("byCourse", Rule::Intersect),
+            ("region", Rule::Equal),
+            ("encodings", Rule::Prefer)
+        ]
+    );
 
     let composed = |name: &str, region: &str| Composed {
-        inner: Inner { region: Some(region.into()) },
+        inner: Inner {
+            region: Some(region.into()),
+        },
         name: name.into(),
         r#type: true,
     };
     let both = Composed::negotiate(&composed("long", "eu"), &composed("s", "eu")).unwrap();
-    assert_eq!(serde_json::to_value(&both).unwrap(), json!({"inner": {"region": "eu"}, "name": "s", "type": true}));
+    assert_eq!(
+        serde_json::to_value(&both).unwrap(),
+        json!({"inner": {"region": "eu"}, "name": "s", "type": true})
+    );
     let mismatch = Composed::negotiate(&composed("a", "eu"), &composed("b", "us")).unwrap_err();
     assert_eq!(mismatch.rows[0].field, "inner.region");
     assert_eq!(Empty::negotiate(&Empty::default(), &Empty {}), Ok(Empty {}));
@@ -126,13 +192,34 @@ fn every_strategy_does_what_it_says() {
 #[test]
 fn own_errors_keep_their_fields_and_private_ones_stay() {
     use error::{Never, Quiet, Trouble};
-    let unknown = Trouble::UnknownRubric { course: "c".into(), id: 7, width: 3 };
+    let unknown = Trouble::UnknownRubric {
+        course: "c".into(),
+        id: 7,
+        width: 3,
+    };
     assert_eq!(unknown.message(), "no rubric 7 in course \"c\",   7");
     assert_eq!(Trouble::Busy.message(), "busy {really}");
-    let specs: Vec<_> = Trouble::ERRORS.iter().map(|e| (e.kind, e.code, e.retryable)).collect();
-    assert_eq!(specs, [("unknown_rubric", 4100, false), ("overloaded", 4101, true), ("inside", -4102, false)]);
-    assert_eq!(Trouble::ERRORS[0].docs, "No rubric with this id in the course.");
-    let inside = Trouble::Inside { secret: "s3cret".into(), r#type: None };
+    let specs: Vec<_> = Trouble::ERRORS
+        .iter()
+        .map(|e| (e.kind, e.code, e.retryable))
+        .collect();
+    assert_eq!(
+        specs,
+        [
+            ("unknown_rubric", 4100, false),
+            ("overloaded", 4101, true),
+            ("inside", -4102, false)
+        ]
+    );
+    assert_eq!(
+        Trouble::ERRORS[0].docs,
+        "No rubric with this id in the course."
+    );
+    let inside = Trouble::Inside {
+        secret: "s3cret".into(),
+        r#type: None,
+    };
+    assert_eq!(inside.message(), "inside None");
     let details = serde_json::Value::Object(inside.details());
     assert_eq!(details, json!({"type": null}));
     let back = Trouble::from_wire("inside", &details);

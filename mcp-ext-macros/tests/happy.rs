@@ -10,8 +10,10 @@ use mcp_ext_core::client::{Caller, CallerError, Negotiation, Outgoing};
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{Params, Target};
 use mcp_ext_core::wire::JsonObject;
-use mcp_ext_core::{Cx, Extension as _, ExtensionError, ExtensionSet, Incoming, Route, ToolCx};
-use mcp_ext_macros::{ExtensionError, extension, handlers, settings};
+use mcp_ext_core::{
+    Cx, Extension as _, ExtensionError, ExtensionSet, Incoming, Route, ToolCx, extension, handlers,
+    settings,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -329,4 +331,45 @@ fn an_error_goes_over_the_wire_and_back() {
     ));
     assert!(GradingError::ERRORS[1].retryable);
     let _: &dyn std::error::Error = &error;
+}
+
+mod server_only {
+    //! Types that a server alone needs compile whether or not the feature `client` is on.
+    use super::*;
+
+    /// Only read.
+    #[derive(Deserialize, JsonSchema)]
+    #[allow(dead_code)]
+    pub struct Asked {
+        /// What.
+        pub what: String,
+    }
+
+    /// Only written.
+    #[derive(Serialize, JsonSchema)]
+    pub struct Told {
+        /// What.
+        pub what: String,
+    }
+
+    /// An echo.
+    #[extension(id = "com.example/server-only")]
+    pub trait Echo {
+        /// Says it again.
+        #[method]
+        async fn echo(
+            &self,
+            cx: &Cx<EchoExtension>,
+            params: Asked,
+        ) -> Result<Told, std::convert::Infallible>;
+    }
+
+    #[test]
+    fn a_server_needs_no_more_of_its_types_with_the_client_feature() {
+        let contract = EchoExtension::CONTRACT;
+        assert_eq!(
+            contract.items[0].method.map(|m| m.wire),
+            Some("com.example/server-only/echo")
+        );
+    }
 }

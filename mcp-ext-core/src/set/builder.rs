@@ -795,7 +795,7 @@ fn advertised(
     for (flag, on) in flags {
         claim(flag, json!(on), "an optional item")?;
     }
-    settings.retain(|_, value| !value.is_null());
+    crate::wire::leave_out_nulls(&mut settings);
     Ok(settings)
 }
 

@@ -120,7 +120,8 @@ impl SetInner {
 
 /// Adds the server's value of a field that does not combine to the settings that would pass.
 ///
-/// A row only describes a long value, and names a nested field by its path: what the server advertises has both.
+/// A row only describes a long value, and names a nested field by its path: what the server advertises has both. Where
+/// the server has no value it takes any, and there is nothing to ask for.
 pub(super) fn ask_for(passing: &mut JsonObject, row: &MismatchRow, advertised: &JsonObject) {
     let path: Vec<&str> = if advertised.contains_key(&row.field) {
         vec![&row.field]
@@ -130,6 +131,9 @@ pub(super) fn ask_for(passing: &mut JsonObject, row: &MismatchRow, advertised: &
     let Some((last, outer)) = path.split_last() else {
         return;
     };
+    if row.server.is_null() {
+        return;
+    }
     let mut whole = Some(advertised);
     let mut asked = passing;
     for name in outer {

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{BuildError, Enabled};
 use crate::contract::{Item, ToolSpec};
+use crate::prose::prose;
 use crate::schema;
 use crate::wire::{JsonObject, meta};
 
@@ -101,8 +102,8 @@ fn or_error(mut schema: Value) -> Value {
 
 fn description(item: &Item) -> String {
     match item.deprecated {
-        Some(note) => format!("{}\n\nDeprecated: {note}", item.docs.trim()),
-        None => item.docs.trim().to_owned(),
+        Some(note) => format!("{}\n\nDeprecated: {note}", prose(item.docs)),
+        None => prose(item.docs),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The marker type, and the contract on it.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::{ToTokens, quote, quote_spanned};
 
 use crate::expand::{Names, params_type, settings_types, vis};
 use crate::model::{Extension, Item, Notification, Settings};
@@ -28,9 +28,8 @@ pub fn marker(extension: &Extension, names: &Names) -> TokenStream {
 
 /// `impl Extension for GradingExtension`
 pub fn implementation(extension: &Extension, names: &Names) -> TokenStream {
-    let rt = quote!(__rt);
     let marker = &names.marker;
-    let [server, client, negotiated] = settings_types(extension, &rt);
+    let [server, client, negotiated] = settings_types(extension);
     let notifications = if extension.notifications.is_empty() {
         quote!(__rt::NoNotifications)
     } else {
@@ -147,8 +146,9 @@ fn item(item: &Item) -> TokenStream {
         &item.output,
     );
     let name = name.trim_start_matches("r#");
-    let params = params_type(item, &quote!(__rt));
-    let mut row = quote!(#(#cfgs)* __rt::Item::of::<#params, #output>(#name));
+    let params = params_type(item);
+    let of = quote_spanned!(item.at.output=> __rt::Item::of::<#params, #output>(#name));
+    let mut row = quote!(#(#cfgs)* #of);
     if let Some(docs) = &item.common.docs {
         row.extend(quote!(.docs(#docs)));
     }

@@ -6,8 +6,8 @@ pub mod notifications;
 pub mod provider;
 pub mod trait_;
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::{Type, Visibility};
 
@@ -53,27 +53,33 @@ pub fn extension(extension: &Extension) -> TokenStream {
     let trait_ = trait_::expand(extension, &names);
     let marker = contract::marker(extension, &names);
     let notifications = notifications::expand(extension, &names);
-    let provide = provider::provide(extension, &names);
     let client = client::expand(extension, &names);
-    let implementation = contract::implementation(extension, &names);
-    let arc = provider::arc(extension, &names);
-    let serves = provider::serves(extension, &names);
-    let sender = notifications::sender(extension, &names);
+    let impls = [
+        provider::provide(extension, &names),
+        provider::arc(extension, &names),
+        contract::implementation(extension, &names),
+        provider::serves(extension, &names),
+        notifications::implementation(extension, &names),
+        client::implementation(extension, &names),
+    ];
     let rt = &extension.rt;
     let marker_name = &names.marker;
+    // Short names for what stands in the signature of every item.
+    let short = (!extension.stub && !extension.items.is_empty()).then(|| {
+        quote!(
+            use ::core::{future::Future as __Future, marker::Send as __Send};
+        )
+    });
     quote! {
         #trait_
         #marker
         #notifications
-        #provide
         #client
-        #[allow(deprecated, clippy::all, clippy::pedantic)]
+        #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
         const _: () = {
+            #short
             use #rt as __rt;
-            #arc
-            #implementation
-            #serves
-            #sender
+            #(#impls)*
             __rt::inventory::submit! {
                 __rt::Registered(<#marker_name as __rt::Extension>::CONTRACT)
             }
@@ -86,21 +92,21 @@ fn vis(extension: &Extension) -> &Visibility {
     &extension.item.vis
 }
 
-/// The type of an item's params; `rt` is how the private module is called at this place.
-fn params_type(item: &Item, rt: &TokenStream) -> TokenStream {
+/// The type of an item's params.
+fn params_type(item: &Item) -> TokenStream {
     match &item.params {
         Some(ty) => ty.to_token_stream(),
-        None => quote!(#rt::NoParams),
+        None => quote!(__rt::NoParams),
     }
 }
 
 /// The types of the settings: server, client, negotiated.
-fn settings_types(extension: &Extension, rt: &TokenStream) -> [TokenStream; 3] {
+fn settings_types(extension: &Extension) -> [TokenStream; 3] {
     match &extension.settings {
         Settings::None => [
-            quote!(#rt::NoSettings),
-            quote!(#rt::NoSettings),
-            quote!(#rt::NoSettings),
+            quote!(__rt::NoSettings),
+            quote!(__rt::NoSettings),
+            quote!(__rt::NoSettings),
         ],
         Settings::Same(ty) => [quote!(#ty), quote!(#ty), quote!(#ty)],
         Settings::Split {
@@ -112,7 +118,7 @@ fn settings_types(extension: &Extension, rt: &TokenStream) -> [TokenStream; 3] {
 }
 
 /// `T` and `E` of an output that is written `Result<T, E>`; an alias is taken apart by the types.
-fn result_types(output: &Type, rt: &TokenStream) -> (TokenStream, TokenStream) {
+fn result_types(output: &Type, at: Span) -> (TokenStream, TokenStream) {
     if let Type::Path(path) = output
         && path.qself.is_none()
         && let Some(segment) = path.path.segments.last()
@@ -126,7 +132,7 @@ fn result_types(output: &Type, rt: &TokenStream) -> (TokenStream, TokenStream) {
         return (ok.to_token_stream(), err.to_token_stream());
     }
     (
-        quote!(<#output as #rt::HandlerResult>::Ok),
-        quote!(<#output as #rt::HandlerResult>::Err),
+        quote_spanned!(at=> <#output as __rt::HandlerResult>::Ok),
+        quote_spanned!(at=> <#output as __rt::HandlerResult>::Err),
     )
 }

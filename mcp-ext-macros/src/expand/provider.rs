@@ -1,7 +1,7 @@
 //! The server's side: how a provider is enabled, and how a call reaches it.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::TraitItem;
 
 use crate::expand::{Names, vis};
@@ -9,7 +9,7 @@ use crate::model::{Extension, Item, PROVIDED};
 
 /// `GradingExtension::provide`
 pub fn provide(extension: &Extension, names: &Names) -> TokenStream {
-    let (vis, rt) = (vis(extension), &extension.rt);
+    let vis = vis(extension);
     let Names {
         marker,
         trait_,
@@ -30,13 +30,12 @@ pub fn provide(extension: &Extension, names: &Names) -> TokenStream {
             }),
         )
     } else {
-        (quote!(#trait_), quote!({ #rt::Enable::new(provider) }))
+        (quote!(#trait_), quote!({ __rt::Enable::new(provider) }))
     };
     quote! {
-        #[allow(dead_code, deprecated)]
         impl #marker {
             #[doc = #doc]
-            #vis fn provide<#provider: #bound>(provider: #provider) -> #rt::Enable<Self> #body
+            #vis fn provide<#provider: #bound>(provider: #provider) -> __rt::Enable<Self> #body
         }
     }
 }
@@ -59,7 +58,7 @@ pub fn arc(extension: &Extension, names: &Names) -> TokenStream {
         };
         quote! {
             #(#cfgs)*
-            fn #name(&self, cx: #cx #arg) -> impl ::core::future::Future<Output = #output> + ::core::marker::Send {
+            fn #name(&self, cx: #cx #arg) -> impl __Future<Output = #output> + __Send {
                 #provider::#name(self, cx #pass)
             }
         }
@@ -136,7 +135,6 @@ pub fn serves(extension: &Extension, names: &Names) -> TokenStream {
 }
 
 fn arm(item: &Item, names: &Names) -> TokenStream {
-    let provider = &names.provider;
     let (cfgs, name, text) = (
         &item.common.cfgs,
         &item.common.name,
@@ -152,11 +150,19 @@ fn arm(item: &Item, names: &Names) -> TokenStream {
         Some(_) => (quote!(params), quote!(, params)),
         None => (quote!(__rt::NoParams {}), quote!()),
     };
+    let opened = quote_spanned!(item.at.params=> call.#open::<Self, _>()?);
+    let context = quote_spanned!(item.at.cx=> &cx);
+    // Every token of the call at one place, or rustc would underline all between two.
+    let (mut provider, mut handler) = (names.provider.clone(), name.clone());
+    provider.set_span(item.at.output);
+    handler.set_span(item.at.output);
+    let handled = quote_spanned!(item.at.output=> #provider::#handler(provider, #context #pass));
+    let replied = quote_spanned!(item.at.output=> call.reply(#handled.await));
     quote! {
         #(#cfgs)*
         #text => {
-            let (cx, #pattern) = call.#open::<Self, _>()?;
-            call.reply(#provider::#name(provider, &cx #pass).await)
+            let (cx, #pattern) = #opened;
+            #replied
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Tells our attributes on an item from those of others.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::quote;
 use syn::{Attribute, Expr, ExprLit, Lit, Meta, Path};
 
@@ -35,11 +35,11 @@ const BUILTIN: &[&str] = &[
     "warn",
 ];
 
-/// Takes our attributes out of `attrs`.
+/// Takes our attributes out of `attrs`. On the item of a derive, texts may stand among the keys.
 pub fn take(
     attrs: &mut Vec<Attribute>,
     ours: &[(&'static str, &'static [Key])],
-    texts: bool,
+    derive: bool,
     sink: &mut Sink,
 ) -> Vec<Marker> {
     let mut markers: Vec<Marker> = Vec::new();
@@ -50,7 +50,14 @@ pub fn take(
         let text = name.to_string();
         let Some((marker, table)) = ours.iter().find(|(marker, _)| *marker == text) else {
             let known = ours.iter().map(|(marker, _)| *marker);
-            if !BUILTIN.contains(&text.as_str())
+            if let Some(marker) = conditional(attr, ours) {
+                let marker = marker.to_owned();
+                sink.push(attr, Diagnostic::ConditionalMarker { marker });
+                return false;
+            }
+            // A derive cannot take an attribute away, and rustc itself speaks of one that nobody knows.
+            if !derive
+                && !BUILTIN.contains(&text.as_str())
                 && let Some(near) = nearest(&text, known)
             {
                 sink.push(
@@ -78,7 +85,7 @@ pub fn take(
             }
         };
         let place = format!("#[{marker}(..)]");
-        let keys = if texts {
+        let keys = if derive {
             Keys::parse_with_text(tokens, &place, table, sink)
         } else {
             Keys::parse(tokens, &place, table, sink)
@@ -101,6 +108,26 @@ pub fn take(
         false
     });
     markers
+}
+
+/// The attribute of ours that a `cfg_attr` holds.
+fn conditional(attr: &Attribute, ours: &[(&'static str, &'static [Key])]) -> Option<&'static str> {
+    let Meta::List(list) = &attr.meta else {
+        return None;
+    };
+    if !attr.path().is_ident("cfg_attr") {
+        return None;
+    }
+    list.tokens
+        .clone()
+        .into_iter()
+        .find_map(|token| match token {
+            TokenTree::Ident(word) => ours
+                .iter()
+                .map(|(marker, _)| *marker)
+                .find(|marker| word == marker),
+            _ => None,
+        })
 }
 
 /// The `#[cfg]`s among the attributes.

@@ -24,9 +24,11 @@ pub fn expression(attrs: &[Attribute]) -> Option<TokenStream> {
                 text.push('\n');
             }
             other => {
-                parts.push(quote!(#text));
-                text.clear();
-                parts.push(quote!(#other, "\n"));
+                // The line break stands before what follows, so that none is left at the end.
+                parts.push(quote!(#text, #other));
+                text = "
+"
+                .to_owned();
             }
         }
     }

@@ -22,7 +22,7 @@ pub struct RawImpl {
 
 /// One thing in the impl.
 pub enum Part {
-    Fn(RawHandler),
+    Fn(Box<RawHandler>),
     Other(Box<ImplItem>),
 }
 
@@ -101,7 +101,7 @@ impl Parse for Part {
             Ok(handler) => {
                 use syn::parse::discouraged::Speculative as _;
                 input.advance_to(&ahead);
-                Ok(Self::Fn(handler))
+                Ok(Self::Fn(Box::new(handler)))
             }
             Err(_) => input.parse().map(|item| Self::Other(Box::new(item))),
         }
@@ -138,12 +138,15 @@ impl RawImpl {
 impl ToTokens for Part {
     fn to_tokens(&self, tokens: &mut TokenStream) {
         match self {
-            Self::Fn(RawHandler {
-                attrs,
-                vis,
-                sig,
-                body,
-            }) => quote!(#(#attrs)* #vis #sig #body).to_tokens(tokens),
+            Self::Fn(handler) => {
+                let RawHandler {
+                    attrs,
+                    vis,
+                    sig,
+                    body,
+                } = &**handler;
+                quote!(#(#attrs)* #vis #sig #body).to_tokens(tokens);
+            }
             Self::Other(other) => other.to_tokens(tokens),
         }
     }

@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream, Parser as _};
 use syn::{Expr, LitBool, LitInt, LitStr, Path, Token, Type, parenthesized};
 
-use crate::diag::{Diagnostic, Sink, hint};
+use crate::diag::{Diagnostic, Sink, hint, nearest};
 
 /// One key that an attribute takes.
 pub struct Key {
@@ -160,6 +160,9 @@ impl Keys {
         let Some(known) = table.iter().find(|k| k.name == name) else {
             skip_to_comma(input);
             let names: Vec<&str> = table.iter().map(|k| k.name).collect();
+            // What was meant counts as written, so that it is not reported missing as well.
+            self.unread
+                .extend(nearest(&name, names.iter().copied()).map(str::to_owned));
             let hint = hint(&name, &names);
             return sink.push(
                 &key,
@@ -310,7 +313,7 @@ fn read_value(input: ParseStream<'_>, key: &Key, sink: &mut Sink) -> syn::Result
         Kind::Expr => Value::Expr(Box::new(assigned(input)?)),
         Kind::Path => {
             input.parse::<Token![=]>()?;
-            Value::Path(path(input)?)
+            Value::Path(input.parse()?)
         }
         Kind::Type => Value::Type(Box::new(assigned(input)?)),
         Kind::TypeOrKeys(_) if input.peek(Token![=]) => Value::Type(Box::new(assigned(input)?)),
@@ -323,7 +326,7 @@ fn read_value(input: ParseStream<'_>, key: &Key, sink: &mut Sink) -> syn::Result
             let place = format!("{}(..)", key.name);
             Value::Keys(Keys::parse(content.parse()?, &place, table, sink))
         }
-        Kind::Paths => Value::Paths(several(input, path)?),
+        Kind::Paths => Value::Paths(several(input, |input| input.parse())?),
         Kind::Texts => Value::Texts(several(input, |input| input.parse())?),
         Kind::Pairs => Value::Pairs(several(input, |input| {
             let text = input.parse()?;
@@ -345,10 +348,6 @@ fn read_value(input: ParseStream<'_>, key: &Key, sink: &mut Sink) -> syn::Result
 fn assigned<T: Parse>(input: ParseStream<'_>) -> syn::Result<T> {
     input.parse::<Token![=]>()?;
     input.parse()
-}
-
-fn path(input: ParseStream<'_>) -> syn::Result<Path> {
-    input.call(Path::parse_mod_style).or_else(|_| input.parse())
 }
 
 fn int(input: ParseStream<'_>) -> syn::Result<Value> {

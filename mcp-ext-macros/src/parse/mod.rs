@@ -3,5 +3,6 @@
 pub mod attributes;
 pub mod docs;
 pub mod impl_;
+pub mod item;
 pub mod keys;
 pub mod trait_;

@@ -15,6 +15,9 @@ fn the_nearest_name_is_found_when_it_is_near() {
 #[test]
 fn a_hint_is_a_suggestion_or_the_list() {
     assert_eq!(hint("bta", &["beta", "stable"]), "; did you mean `beta`?");
-    assert_eq!(hint("finished", &["beta", "stable"]), "; expected `beta` or `stable`");
+    assert_eq!(
+        hint("finished", &["beta", "stable"]),
+        "; expected `beta` or `stable`"
+    );
     assert_eq!(list(&["a", "b", "c"]), "`a`, `b` or `c`");
 }

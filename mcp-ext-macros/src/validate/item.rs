@@ -45,10 +45,11 @@ pub fn all(fns: Vec<RawFn>, identifier: &Identifier, extension: &mut Extension, 
         );
         match one(raw, identifier, &marker, &mut wires, sink) {
             One::Item(item) => extension.items.push(*item),
-            One::Notification(notification) => extension.notifications.push(notification),
+            One::Notification(notification) => extension.notifications.push(*notification),
             One::Gone => {}
             One::Broken => {
-                let (attrs, sig, body) = kept;
+                let (attrs, mut sig, body) = kept;
+                signature::mend(&mut sig, &marker);
                 extension.broken.push(Broken {
                     cfgs: attributes::cfgs(&attrs),
                     attrs,
@@ -63,7 +64,7 @@ pub fn all(fns: Vec<RawFn>, identifier: &Identifier, extension: &mut Extension, 
 
 enum One {
     Item(Box<Item>),
-    Notification(Notification),
+    Notification(Box<Notification>),
     /// A notification that is at fault: it leaves the trait as a sound one does.
     Gone,
     /// A method or tool whose signature is at fault.
@@ -122,7 +123,7 @@ fn one(
             sink.push(&other.name, Diagnostic::MixedNotification { name });
         }
         return self::notification(&raw, &n.keys, identifier, wires, sink)
-            .map_or(One::Gone, One::Notification);
+            .map_or(One::Gone, |n| One::Notification(Box::new(n)));
     }
     if method.is_none() && tool.is_none() {
         if !raw.excused {
@@ -232,13 +233,16 @@ fn one(
         params_arg,
         params,
         output,
+        at,
+        full_cx,
     } = parts;
     One::Item(Box::new(Item {
         common,
         receiver,
         cx_arg,
         cx_type,
-        gated,
+        at,
+        gated: full_cx.unwrap_or(gated),
         params_arg,
         params,
         output,

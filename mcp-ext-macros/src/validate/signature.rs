@@ -1,13 +1,14 @@
 //! The signature of a method or tool: `async fn name(&self, cx: &Cx<E>, params: P) -> R`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    FnArg, GenericArgument, Pat, PathArguments, Receiver, ReceiverKind, ReturnType, Safety,
-    Signature, Type,
+    FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReceiverKind, ReturnType,
+    Safety, Signature, Type,
 };
 
 use crate::diag::{Diagnostic, Sink};
+use crate::model::Places;
 
 /// The parts of a signature that is as it must be.
 pub struct Parts {
@@ -17,6 +18,9 @@ pub struct Parts {
     pub params_arg: Option<TokenStream>,
     pub params: Option<Type>,
     pub output: Type,
+    pub at: Places,
+    /// Whether the context that was written is `Cx`; `None` when that cannot be seen.
+    pub full_cx: Option<bool>,
 }
 
 /// Which context an item takes, and why.
@@ -41,13 +45,15 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
     let before = sink.len();
     let name = sig.ident.to_string();
     head(sig, &name, sink);
+    // Lifetimes that were declared have been told of already.
+    let lifetimes = sig.generics.lifetimes().next().is_some();
     if sig.asyncness.is_none() {
         sink.push(sig.fn_token, Diagnostic::NotAsync { name: name.clone() });
     }
     let mut inputs = sig.inputs.iter();
     let receiver = match inputs.next() {
         Some(FnArg::Receiver(receiver)) => {
-            check_receiver(receiver, &name, sink);
+            check_receiver(receiver, &name, lifetimes, sink);
             receiver.to_token_stream()
         }
         Some(other) => {
@@ -63,7 +69,7 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
             quote!(&self)
         }
     };
-    let rest: Vec<&syn::PatType> = inputs
+    let rest: Vec<&PatType> = inputs
         .filter_map(|arg| match arg {
             FnArg::Typed(arg) => Some(arg),
             FnArg::Receiver(_) => None,
@@ -105,8 +111,13 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
             (Some(*cx), Some(*params))
         }
     };
-    if let Some(cx) = cx {
-        check_cx(&cx.ty, &name, wanted, sink);
+    // The wrong context is told of, and the rest goes by what was written.
+    let mut harmless = 0;
+    if let Some(cx) = cx
+        && let Some((at, diagnostic)) = judge_cx(&cx.ty, &name, lifetimes, wanted)
+    {
+        harmless = usize::from(matches!(diagnostic, Diagnostic::WrongCx { .. }));
+        sink.push(at, diagnostic);
     }
     if let Some(params) = params {
         check_type(&params.ty, &name, true, sink);
@@ -118,10 +129,11 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
         }
         ReturnType::Type(_, ty) => {
             check_type(ty, &name, false, sink);
+            check_result(ty, &name, sink);
             Some((**ty).clone())
         }
     };
-    if sink.len() > before {
+    if sink.len() > before + harmless {
         return None;
     }
     let cx = cx?;
@@ -132,7 +144,28 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
         params_arg: params.map(ToTokens::to_token_stream),
         params: params.map(|p| (*p.ty).clone()),
         output: output?,
+        at: places(cx, params, &sig.output),
+        full_cx: cx_segment(&cx.ty).map(|s| s.ident == "Cx"),
     })
+}
+
+/// Where generated code stands: at punctuation, and resolved as the rest of it.
+fn places(cx: &PatType, params: Option<&PatType>, output: &ReturnType) -> Places {
+    let here = |span: Span| span.resolved_at(Span::call_site());
+    let cx = match &*cx.ty {
+        Type::Reference(reference) => reference.and_token.span,
+        _ => cx.colon_token.span,
+    };
+    let output = match output {
+        ReturnType::Type(arrow, _) => arrow.spans[0],
+        ReturnType::Default => cx,
+    };
+    let params = params.map_or(output, |p| p.colon_token.span);
+    Places {
+        cx: here(cx),
+        params: here(params),
+        output: here(output),
+    }
 }
 
 /// What no fn of ours may be.
@@ -171,17 +204,18 @@ pub fn head(sig: &Signature, name: &str, sink: &mut Sink) {
     } else if let Some(clause) = &generics.where_clause {
         sink.push(
             clause,
-            Diagnostic::FnGenerics {
+            Diagnostic::FnWhere {
                 name: name.to_owned(),
             },
         );
     }
 }
 
-fn check_receiver(receiver: &Receiver, name: &str, sink: &mut Sink) {
+fn check_receiver(receiver: &Receiver, name: &str, declared: bool, sink: &mut Sink) {
     let seen = match &receiver.kind {
         ReceiverKind::Reference(_, lifetime, mutability) => match (lifetime, mutability) {
             (_, Some(_)) => "&mut self",
+            (Some(_), None) if declared => return,
             (Some(lifetime), None) => {
                 return sink.push(
                     lifetime,
@@ -204,12 +238,24 @@ fn check_receiver(receiver: &Receiver, name: &str, sink: &mut Sink) {
     );
 }
 
+fn is_cx(segment: &syn::PathSegment) -> bool {
+    segment.ident == "Cx" || segment.ident == "ToolCx"
+}
+
+/// The last segment of a lent context, where it can be seen to be one.
+fn cx_segment(ty: &Type) -> Option<&syn::PathSegment> {
+    let Type::Reference(reference) = ty else {
+        return None;
+    };
+    last_segment(&reference.elem).filter(|s| is_cx(s))
+}
+
 fn is_reference(ty: &Type) -> bool {
     matches!(ty, Type::Reference(_))
 }
 
 fn names_cx(ty: &Type) -> bool {
-    last_segment(ty).is_some_and(|s| s.ident == "Cx" || s.ident == "ToolCx")
+    last_segment(ty).is_some_and(is_cx)
 }
 
 fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
@@ -220,93 +266,77 @@ fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
 }
 
 /// Judges the context by its last path segment; under an alias, the types judge.
-fn check_cx(ty: &Type, name: &str, wanted: Wanted<'_>, sink: &mut Sink) {
-    let name = name.to_owned();
-    let expected = wanted.shown();
+fn judge_cx(
+    ty: &Type,
+    name: &str,
+    declared: bool,
+    wanted: Wanted<'_>,
+) -> Option<(TokenStream, Diagnostic)> {
+    let (name, expected) = (name.to_owned(), wanted.shown());
+    let form = |name, seen: &str, expected| {
+        let seen = seen.to_owned();
+        let diagnostic = Diagnostic::CxForm {
+            name,
+            seen,
+            expected,
+        };
+        Some((ty.to_token_stream(), diagnostic))
+    };
     let Type::Reference(reference) = ty else {
         let seen = if names_cx(ty) {
             "a context by value"
         } else {
             "this"
-        }
-        .to_owned();
-        return sink.push(
-            ty,
-            Diagnostic::CxForm {
+        };
+        return form(name, seen, expected);
+    };
+    if reference.mutability.is_some() {
+        return form(name, "a `&mut`", expected);
+    }
+    if let Some(lifetime) = reference.lifetime.as_ref().filter(|_| !declared) {
+        return Some((lifetime.to_token_stream(), Diagnostic::FnLifetime { name }));
+    }
+    let Some(segment) = last_segment(&reference.elem) else {
+        return form(name, "this", expected);
+    };
+    if !is_cx(segment) {
+        return None;
+    }
+    if segment.ident != wanted.cx {
+        let why = wanted.why.to_owned();
+        let diagnostic = Diagnostic::WrongCx {
+            name,
+            expected,
+            why,
+        };
+        return Some((segment.ident.to_token_stream(), diagnostic));
+    }
+    let argument = match &segment.arguments {
+        PathArguments::AngleBracketed(arguments) => arguments.args.first(),
+        _ => {
+            let seen = "nothing".to_owned();
+            let diagnostic = Diagnostic::CxArgument {
                 name,
                 seen,
                 expected,
-            },
-        );
-    };
-    if reference.mutability.is_some() {
-        return sink.push(
-            ty,
-            Diagnostic::CxForm {
-                name,
-                seen: "a `&mut`".to_owned(),
-                expected,
-            },
-        );
-    }
-    if let Some(lifetime) = &reference.lifetime {
-        return sink.push(lifetime, Diagnostic::FnLifetime { name });
-    }
-    let Some(segment) = last_segment(&reference.elem) else {
-        return sink.push(
-            ty,
-            Diagnostic::CxForm {
-                name,
-                seen: "this".to_owned(),
-                expected,
-            },
-        );
-    };
-    if segment.ident != "Cx" && segment.ident != "ToolCx" {
-        return;
-    }
-    if segment.ident != wanted.cx {
-        return sink.push(
-            &segment.ident,
-            Diagnostic::WrongCx {
-                name,
-                expected,
-                why: wanted.why.to_owned(),
-            },
-        );
-    }
-    let argument = match &segment.arguments {
-        PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
-            Some(GenericArgument::Type(ty)) if arguments.args.len() == 1 => {
-                last_segment(ty).map(|s| &s.ident)
-            }
-            _ => None,
-        },
-        _ => {
-            let seen = "nothing".to_owned();
-            return sink.push(
-                segment,
-                Diagnostic::CxArgument {
-                    name,
-                    seen,
-                    expected,
-                },
-            );
+            };
+            return Some((segment.to_token_stream(), diagnostic));
         }
     };
-    // An alias of the marker is the types' business; the marker of another extension is said here.
-    if let Some(seen) =
-        argument.filter(|a| *a != wanted.marker && a.to_string().ends_with("Extension"))
-    {
-        sink.push(
-            seen,
-            Diagnostic::CxArgument {
-                name,
-                seen: format!("`{seen}`"),
-                expected,
-            },
-        );
+    let Some(GenericArgument::Type(argument)) = argument else {
+        return None;
+    };
+    let seen = &last_segment(argument)?.ident;
+    // An alias of the marker is the types' business; the marker of another extension is told of here.
+    if seen == wanted.marker || !seen.to_string().ends_with("Extension") {
+        return None;
     }
+    let diagnostic = Diagnostic::CxArgument {
+        name,
+        seen: format!("`{seen}`"),
+        expected,
+    };
+    Some((seen.to_token_stream(), diagnostic))
 }
 
 /// Refuses what cannot be the type of params (or of a result) by syntax alone.
@@ -331,6 +361,32 @@ pub fn check_type(ty: &Type, name: &str, params: bool, sink: &mut Sink) {
         Diagnostic::ReturnType { name, seen, why }
     };
     sink.push(at, diagnostic);
+}
+
+/// Types of the standard library that are plainly no `Result`; whether others are one, the types decide.
+const NO_RESULTS: &[&str] = &[
+    "Option", "Vec", "Box", "String", "bool", "u8", "u32", "u64", "usize", "i32", "i64", "f64",
+    "Value",
+];
+
+fn check_result(ty: &Type, name: &str, sink: &mut Sink) {
+    let plain = match ty {
+        Type::Tuple(_) | Type::Array(_) | Type::Never(_) => true,
+        _ => last_segment(ty).is_some_and(|s| NO_RESULTS.iter().any(|no| s.ident == no)),
+    };
+    if plain {
+        let why =
+            "it is no `Result<T, E>`, with `std::convert::Infallible` as `E` if nothing can fail";
+        let (name, seen) = (name.to_owned(), "this".to_owned());
+        sink.push(
+            ty,
+            Diagnostic::ReturnType {
+                name,
+                seen,
+                why: why.to_owned(),
+            },
+        );
+    }
 }
 
 fn offence(tokens: TokenStream) -> Option<(TokenStream, &'static str, &'static str)> {
@@ -378,4 +434,23 @@ fn offence(tokens: TokenStream) -> Option<(TokenStream, &'static str, &'static s
         }
     }
     None
+}
+
+/// Makes a signature at fault one that compiles, as far as that follows from what was reported.
+pub fn mend(sig: &mut Signature, marker: &str) {
+    let marker = quote::format_ident!("{marker}");
+    for arg in &mut sig.inputs {
+        let FnArg::Typed(arg) = arg else { continue };
+        if !matches!(&*arg.pat, Pat::Ident(_) | Pat::Wild(_)) {
+            *arg.pat = syn::parse_quote!(_);
+        }
+        if let Type::Reference(reference) = &mut *arg.ty
+            && let Type::Path(path) = &mut *reference.elem
+            && let Some(segment) = path.path.segments.last_mut()
+            && is_cx(segment)
+            && segment.arguments.is_none()
+        {
+            segment.arguments = PathArguments::AngleBracketed(syn::parse_quote!(<#marker>));
+        }
+    }
 }

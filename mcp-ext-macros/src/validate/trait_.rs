@@ -100,7 +100,7 @@ fn head(item: &ItemTrait, sink: &mut Sink) -> bool {
             Diagnostic::TraitGenerics { name: name.clone() },
         );
     } else if let Some(clause) = &item.generics.where_clause {
-        sink.push(clause, Diagnostic::TraitGenerics { name: name.clone() });
+        sink.push(clause, Diagnostic::TraitWhere { name: name.clone() });
     }
     if let Some(word) = &item.unsafety {
         sink.push(word, Diagnostic::TraitUnsafe { name: name.clone() });
@@ -309,7 +309,7 @@ fn protocol(keys: &Keys, sink: &mut Sink) -> (Option<Ident>, Option<Ident>) {
 
 fn settings(keys: &Keys, sink: &mut Sink) -> Settings {
     if let Some(ty) = keys.ty("settings") {
-        return Settings::Same(ty.clone());
+        return Settings::Same(Box::new(ty.clone()));
     }
     let (Some(split), Some(key)) = (keys.keys("settings"), keys.key("settings")) else {
         return Settings::None;
@@ -321,9 +321,9 @@ fn settings(keys: &Keys, sink: &mut Sink) -> Settings {
     );
     if let (Some(server), Some(client), Some(negotiated)) = (server, client, negotiated) {
         return Settings::Split {
-            server: server.clone(),
-            client: client.clone(),
-            negotiated: negotiated.clone(),
+            server: Box::new(server.clone()),
+            client: Box::new(client.clone()),
+            negotiated: Box::new(negotiated.clone()),
         };
     }
     let missing: Vec<&str> = [
@@ -346,7 +346,7 @@ fn settings(keys: &Keys, sink: &mut Sink) -> Settings {
     server
         .or(client)
         .or(negotiated)
-        .map_or(Settings::None, |ty| Settings::Same(ty.clone()))
+        .map_or(Settings::None, |ty| Settings::Same(Box::new(ty.clone())))
 }
 
 fn fallback(keys: &Keys, settings: &Settings, sink: &mut Sink) -> Option<syn::Expr> {

@@ -15,7 +15,7 @@ pub enum Trouble {
     #[error(code = 4101, kind = "overloaded", retryable, "busy {{really}}")]
     Busy,
     /// Something inside.
-    #[error(code = -4102, "inside")]
+    #[error(code = -4102, "inside {type:?}")]
     Inside {
         /// Never told.
         #[error(private)]

@@ -21,6 +21,7 @@ pub trait Labels {}
 
 /// A type with serde and a schema.
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Data {
     /// The rubric.
     pub rubric_id: String,

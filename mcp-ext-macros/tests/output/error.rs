@@ -20,7 +20,14 @@ pub enum Trouble {
         r#type: Option<String>,
     },
 }
-#[allow(deprecated, unused_variables, unused_mut, clippy::all, clippy::pedantic)]
+#[allow(
+    deprecated,
+    unreachable_patterns,
+    unused_variables,
+    unused_mut,
+    clippy::all,
+    clippy::pedantic
+)]
 const _: () = {
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     #[automatically_derived]
@@ -105,7 +112,7 @@ const _: () = {
                     )
                 }
                 Self::Busy { .. } => ::core::write!(f, "busy {{really}}"),
-                Self::Inside { .. } => ::core::write!(f, "inside"),
+                Self::Inside { r#type, .. } => ::core::write!(f, "inside {type:?}"),
             }
         }
     }
@@ -121,7 +128,14 @@ pub enum Quiet {
     /// Nothing.
     Nothing,
 }
-#[allow(deprecated, unused_variables, unused_mut, clippy::all, clippy::pedantic)]
+#[allow(
+    deprecated,
+    unreachable_patterns,
+    unused_variables,
+    unused_mut,
+    clippy::all,
+    clippy::pedantic
+)]
 const _: () = {
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     #[automatically_derived]
@@ -178,7 +192,14 @@ const _: () = {
 /// An error that cannot be.
 #[derive(Debug)]
 pub enum Never {}
-#[allow(deprecated, unused_variables, unused_mut, clippy::all, clippy::pedantic)]
+#[allow(
+    deprecated,
+    unreachable_patterns,
+    unused_variables,
+    unused_mut,
+    clippy::all,
+    clippy::pedantic
+)]
 const _: () = {
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     #[automatically_derived]

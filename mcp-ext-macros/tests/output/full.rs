@@ -53,37 +53,20 @@ pub trait Labels: ::core::marker::Send + ::core::marker::Sync + 'static {
 ///The extension `com.example/labels`: its types, and where it is enabled. Made of [`Labels`] by `#[extension]`.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct LabelsExtension;
-#[allow(dead_code, deprecated)]
-impl LabelsExtension {
-    ///Enables `com.example/labels` with a provider; hand it to the builder of an `ExtensionSet`.
-    pub fn provide<P: Labels>(
-        provider: P,
-    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
-        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
-    }
-}
 ::mcp_ext_core::__private_0_1_0::client! {
-    #[doc = "A typed client of `com.example/labels`, negotiated with one server."] pub
-    struct LabelsClient < C > (::mcp_ext_core::__private_0_1_0::Active < LabelsExtension,
-    C >); #[allow(dead_code, deprecated)] impl < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > LabelsClient < C > {} #[allow(dead_code)]
-    impl LabelsExtension { #[doc =
-    "A client of `com.example/labels` that sends through `caller`; negotiate before calling."]
-    pub fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
-    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
-    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
-    impl < C > ::core::ops::Deref for LabelsClient < C > { type Target =
-    ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C >; fn deref(& self) -> &
-    Self::Target { & self.0 } } #[automatically_derived] impl < C > ::core::convert::From
-    < ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C >> for LabelsClient <
-    C > { fn from(active : ::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C
-    >) -> Self { Self(active) } } #[automatically_derived] impl
-    ::mcp_ext_core::__private_0_1_0::HasClient for LabelsExtension { type Typed < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > = LabelsClient < C >; }
+    #[doc = "A typed client of `com.example/labels`, negotiated with one server."]
+    #[allow(deprecated, missing_debug_implementations)] pub struct LabelsClient < C >
+    (::mcp_ext_core::__private_0_1_0::Active < LabelsExtension, C >);
 }
-#[allow(deprecated, clippy::all, clippy::pedantic)]
+#[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 const _: () = {
     use ::mcp_ext_core::__private_0_1_0 as __rt;
+    impl LabelsExtension {
+        ///Enables `com.example/labels` with a provider; hand it to the builder of an `ExtensionSet`.
+        pub fn provide<P: Labels>(provider: P) -> __rt::Enable<Self> {
+            __rt::Enable::new(provider)
+        }
+    }
     #[automatically_derived]
     impl<P: Labels> Labels for ::std::sync::Arc<P> {
         const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
@@ -118,12 +101,26 @@ const _: () = {
             call.no_such_item()
         }
     }
+    __rt::client! {
+        impl < C : __rt::Caller > LabelsClient < C > {} impl LabelsExtension { #[doc =
+        "A client of `com.example/labels` that sends through `caller`; negotiate before calling."]
+        pub fn client < C : __rt::Caller > (caller : C) -> __rt::Client < Self, C > {
+        __rt::Client::new(caller) } } #[automatically_derived] impl < C >
+        ::core::ops::Deref for LabelsClient < C > { type Target = __rt::Active <
+        LabelsExtension, C >; fn deref(& self) -> & Self::Target { & self.0 } }
+        #[automatically_derived] impl < C > ::core::convert::From < __rt::Active <
+        LabelsExtension, C >> for LabelsClient < C > { fn from(active : __rt::Active <
+        LabelsExtension, C >) -> Self { Self(active) } } #[automatically_derived] impl
+        __rt::HasClient for LabelsExtension { type Typed < C : __rt::Caller > =
+        LabelsClient < C >; }
+    }
     __rt::inventory::submit! {
         __rt::Registered(< LabelsExtension as __rt::Extension > ::CONTRACT)
     }
 };
 /// A type with serde and a schema.
 #[derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Data {
     /// The rubric.
     pub rubric_id: String,
@@ -179,138 +176,52 @@ pub(crate) trait Grading: ::core::marker::Send + ::core::marker::Sync + 'static 
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub(crate) struct GradingExtension;
 ///Sends the notifications of `com.example/grading`; a handler reaches it through its context.
+#[allow(missing_debug_implementations)]
 pub(crate) struct GradingNotifications(
     ::mcp_ext_core::__private_0_1_0::NotificationHandle,
 );
-#[allow(dead_code)]
-impl GradingNotifications {
-    /// A grade changed.
-    ///
-    ///# Errors
-    ///When it could not be sent.
-    pub(crate) async fn grade_changed(
-        &self,
-        params: Data,
-    ) -> ::core::result::Result<(), ::mcp_ext_core::__private_0_1_0::NotifyError> {
-        self.0.send("grade_changed", params).await
-    }
-    /// Something happened.
-    ///
-    ///# Errors
-    ///When it could not be sent.
-    pub(crate) async fn something_happened(
-        &self,
-    ) -> ::core::result::Result<(), ::mcp_ext_core::__private_0_1_0::NotifyError> {
-        self.0
-            .send(
-                "something_happened",
-                ::mcp_ext_core::__private_0_1_0::NoParams {
-                },
-            )
-            .await
-    }
-}
-#[allow(dead_code, deprecated)]
-impl GradingExtension {
-    ///Enables `com.example/grading` with a provider; hand it to the builder of an `ExtensionSet`.
-    pub(crate) fn provide<P: Grading>(
-        provider: P,
-    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
-        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
-    }
-}
 ::mcp_ext_core::__private_0_1_0::client! {
-    #[doc = "A typed client of `com.example/grading`, negotiated with one server."] pub
-    (crate) struct GradingClient < C > (::mcp_ext_core::__private_0_1_0::Active <
-    GradingExtension, C >); #[allow(dead_code, deprecated)] impl < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > GradingClient < C > { #[doc =
-    " A method with every key."] #[doc = ""] #[doc =
-    "Calls the method `com.example/grading/read`."] pub (crate) async fn read_rubric(&
-    self, params : Data) -> ::core::result::Result < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0.
-    method("read_rubric", & params). await } #[doc = " A tool with every key."] #[doc =
-    ""] #[doc = "Calls the tool `grade`."] pub (crate) async fn grade_submission(& self,
-    params : Data) -> ::core::result::Result < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0.
-    tool("grade_submission", & params). await } #[doc = " A gated tool."] #[doc = ""]
-    #[doc = "Calls the tool `publish`."] pub (crate) async fn publish(& self, params :
-    Data) -> ::core::result::Result < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. tool("publish", &
-    params). await } #[doc = " Both at once."] #[doc = ""] #[doc =
-    "Calls the method `com.example/grading/count`."] #[deprecated(note =
-    "count for yourself")] pub (crate) async fn count(& self) -> ::core::result::Result <
-    < Answer as ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("count", &
-    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } #[doc = " Both at once."]
-    #[doc = ""] #[doc = "Calls the tool `count`."] #[deprecated(note =
-    "count for yourself")] pub (crate) async fn count_tool(& self) ->
-    ::core::result::Result < < Answer as ::mcp_ext_core::__private_0_1_0::HandlerResult >
-    ::Ok, ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. tool("count", &
-    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } #[cfg(any())] #[doc =
-    "Calls the method `com.example/grading/gone`."] pub (crate) async fn gone(& self,
-    params : Missing) -> ::core::result::Result < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("gone", &
-    params). await } #[doc = " A keyword."] #[doc = ""] #[doc =
-    "Calls the method `com.example/grading/move`."] pub (crate) async fn r#move(& self)
-    -> ::core::result::Result < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Ok,
-    ::mcp_ext_core::__private_0_1_0::CallError < < Answer as
-    ::mcp_ext_core::__private_0_1_0::HandlerResult > ::Err >> { self.0. method("move", &
-    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } } #[allow(dead_code)] impl
-    GradingExtension { #[doc =
-    "A client of `com.example/grading` that sends through `caller`; negotiate before calling."]
-    pub (crate) fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
-    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
-    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
-    impl < C > ::core::ops::Deref for GradingClient < C > { type Target =
-    ::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C >; fn deref(& self) ->
-    & Self::Target { & self.0 } } #[automatically_derived] impl < C >
-    ::core::convert::From < ::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C
-    >> for GradingClient < C > { fn from(active : ::mcp_ext_core::__private_0_1_0::Active
-    < GradingExtension, C >) -> Self { Self(active) } } #[automatically_derived] impl
-    ::mcp_ext_core::__private_0_1_0::HasClient for GradingExtension { type Typed < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > = GradingClient < C >; }
+    #[doc = "A typed client of `com.example/grading`, negotiated with one server."]
+    #[allow(deprecated, missing_debug_implementations)] pub (crate) struct GradingClient
+    < C > (::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C >);
 }
-#[allow(deprecated, clippy::all, clippy::pedantic)]
+#[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 const _: () = {
+    use ::core::{future::Future as __Future, marker::Send as __Send};
     use ::mcp_ext_core::__private_0_1_0 as __rt;
+    impl GradingExtension {
+        ///Enables `com.example/grading` with a provider; hand it to the builder of an `ExtensionSet`.
+        pub(crate) fn provide<P: Grading>(provider: P) -> __rt::Enable<Self> {
+            __rt::Enable::new(provider)
+        }
+    }
     #[automatically_derived]
     impl<P: Grading> Grading for ::std::sync::Arc<P> {
         fn read_rubric(
             &self,
             cx: &Cx<GradingExtension>,
             params: Data,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::read_rubric(self, cx, params)
         }
         fn grade_submission(
             &self,
             cx: &ToolCx<GradingExtension>,
             params: Data,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::grade_submission(self, cx, params)
         }
         fn publish(
             &self,
             cx: &Cx<GradingExtension>,
             params: Data,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::publish(self, cx, params)
         }
         fn count(
             &self,
             cx: &ToolCx<GradingExtension>,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::count(self, cx)
         }
         #[cfg(any())]
@@ -318,13 +229,13 @@ const _: () = {
             &self,
             cx: &Cx<GradingExtension>,
             params: Missing,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::gone(self, cx, params)
         }
         fn r#move(
             &self,
             cx: &Cx<GradingExtension>,
-        ) -> impl ::core::future::Future<Output = Answer> + ::core::marker::Send {
+        ) -> impl __Future<Output = Answer> + __Send {
             P::r#move(self, cx)
         }
         const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
@@ -342,7 +253,7 @@ const _: () = {
             .title("Grading")
             .docs(
                 ::core::concat!(
-                    "Every key there is.\n", concat!("Also ", "computed docs."), "\n", ""
+                    "Every key there is.\n", concat!("Also ", "computed docs."), ""
                 ),
             )
             .revision("2026-11-01")
@@ -482,11 +393,82 @@ const _: () = {
             }
         }
     }
+    impl GradingNotifications {
+        /// A grade changed.
+        ///
+        ///# Errors
+        ///When it could not be sent.
+        pub(crate) async fn grade_changed(
+            &self,
+            params: Data,
+        ) -> ::core::result::Result<(), __rt::NotifyError> {
+            self.0.send("grade_changed", params).await
+        }
+        /// Something happened.
+        ///
+        ///# Errors
+        ///When it could not be sent.
+        pub(crate) async fn something_happened(
+            &self,
+        ) -> ::core::result::Result<(), __rt::NotifyError> {
+            self.0.send("something_happened", __rt::NoParams {}).await
+        }
+    }
     #[automatically_derived]
     impl ::core::convert::From<__rt::NotificationHandle> for GradingNotifications {
         fn from(handle: __rt::NotificationHandle) -> Self {
             Self(handle)
         }
+    }
+    __rt::client! {
+        impl < C : __rt::Caller > GradingClient < C > { #[doc =
+        " A method with every key."] pub (crate) async fn read_rubric(& self, params :
+        Data) -> ::core::result::Result < < Answer as __rt::HandlerResult > ::Ok,
+        __rt::CallError < < Answer as __rt::HandlerResult > ::Err >> where for < '__a >
+        Data : __rt::serde::Serialize, for < '__a > < Answer as __rt::HandlerResult >
+        ::Ok : __rt::serde::de::DeserializeOwned, { self.0. method("read_rubric", &
+        params). await } #[doc = " A tool with every key."] pub (crate) async fn
+        grade_submission(& self, params : Data) -> ::core::result::Result < < Answer as
+        __rt::HandlerResult > ::Ok, __rt::CallError < < Answer as __rt::HandlerResult >
+        ::Err >> where for < '__a > Data : __rt::serde::Serialize, for < '__a > < Answer
+        as __rt::HandlerResult > ::Ok : __rt::serde::de::DeserializeOwned, { self.0.
+        tool("grade_submission", & params). await } #[doc = " A gated tool."] pub (crate)
+        async fn publish(& self, params : Data) -> ::core::result::Result < < Answer as
+        __rt::HandlerResult > ::Ok, __rt::CallError < < Answer as __rt::HandlerResult >
+        ::Err >> where for < '__a > Data : __rt::serde::Serialize, for < '__a > < Answer
+        as __rt::HandlerResult > ::Ok : __rt::serde::de::DeserializeOwned, { self.0.
+        tool("publish", & params). await } #[doc = " Both at once."] #[deprecated(note =
+        "count for yourself")] pub (crate) async fn count(& self) ->
+        ::core::result::Result < < Answer as __rt::HandlerResult > ::Ok, __rt::CallError
+        < < Answer as __rt::HandlerResult > ::Err >> where for < '__a > < Answer as
+        __rt::HandlerResult > ::Ok : __rt::serde::de::DeserializeOwned, { self.0.
+        method("count", & __rt::NoParams {}). await } #[doc = " Both at once."]
+        #[deprecated(note = "count for yourself")] pub (crate) async fn count_tool(&
+        self) -> ::core::result::Result < < Answer as __rt::HandlerResult > ::Ok,
+        __rt::CallError < < Answer as __rt::HandlerResult > ::Err >> where for < '__a > <
+        Answer as __rt::HandlerResult > ::Ok : __rt::serde::de::DeserializeOwned, { self
+        .0. tool("count", & __rt::NoParams {}). await } #[cfg(any())] #[doc =
+        "Calls the method `com.example/grading/gone`."] pub (crate) async fn gone(& self,
+        params : Missing) -> ::core::result::Result < < Answer as __rt::HandlerResult >
+        ::Ok, __rt::CallError < < Answer as __rt::HandlerResult > ::Err >> where for <
+        '__a > Missing : __rt::serde::Serialize, for < '__a > < Answer as
+        __rt::HandlerResult > ::Ok : __rt::serde::de::DeserializeOwned, { self.0.
+        method("gone", & params). await } #[doc = " A keyword."] pub (crate) async fn
+        r#move(& self) -> ::core::result::Result < < Answer as __rt::HandlerResult >
+        ::Ok, __rt::CallError < < Answer as __rt::HandlerResult > ::Err >> where for <
+        '__a > < Answer as __rt::HandlerResult > ::Ok :
+        __rt::serde::de::DeserializeOwned, { self.0. method("move", & __rt::NoParams {}).
+        await } } impl GradingExtension { #[doc =
+        "A client of `com.example/grading` that sends through `caller`; negotiate before calling."]
+        pub (crate) fn client < C : __rt::Caller > (caller : C) -> __rt::Client < Self, C
+        > { __rt::Client::new(caller) } } #[automatically_derived] impl < C >
+        ::core::ops::Deref for GradingClient < C > { type Target = __rt::Active <
+        GradingExtension, C >; fn deref(& self) -> & Self::Target { & self.0 } }
+        #[automatically_derived] impl < C > ::core::convert::From < __rt::Active <
+        GradingExtension, C >> for GradingClient < C > { fn from(active : __rt::Active <
+        GradingExtension, C >) -> Self { Self(active) } } #[automatically_derived] impl
+        __rt::HasClient for GradingExtension { type Typed < C : __rt::Caller > =
+        GradingClient < C >; }
     }
     __rt::inventory::submit! {
         __rt::Registered(< GradingExtension as __rt::Extension > ::CONTRACT)

@@ -15,49 +15,27 @@ pub trait Ping: ::core::marker::Send + ::core::marker::Sync + 'static {
 ///The extension `com.example/ping`: its types, and where it is enabled. Made of [`Ping`] by `#[extension]`.
 #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
 pub struct PingExtension;
-#[allow(dead_code, deprecated)]
-impl PingExtension {
-    ///Enables `com.example/ping` with a provider; hand it to the builder of an `ExtensionSet`.
-    pub fn provide<P: Ping>(
-        provider: P,
-    ) -> ::mcp_ext_core::__private_0_1_0::Enable<Self> {
-        ::mcp_ext_core::__private_0_1_0::Enable::new(provider)
-    }
-}
 ::mcp_ext_core::__private_0_1_0::client! {
-    #[doc = "A typed client of `com.example/ping`, negotiated with one server."] pub
-    struct PingClient < C > (::mcp_ext_core::__private_0_1_0::Active < PingExtension, C
-    >); #[allow(dead_code, deprecated)] impl < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > PingClient < C > { #[doc = " Answers."]
-    #[doc = ""] #[doc = "Calls the method `com.example/ping/ping`."] pub async fn ping(&
-    self) -> ::core::result::Result < Pong, ::mcp_ext_core::__private_0_1_0::CallError <
-    std::convert::Infallible >> { self.0. method("ping", &
-    ::mcp_ext_core::__private_0_1_0::NoParams {}). await } } #[allow(dead_code)] impl
-    PingExtension { #[doc =
-    "A client of `com.example/ping` that sends through `caller`; negotiate before calling."]
-    pub fn client < C : ::mcp_ext_core::__private_0_1_0::Caller > (caller : C) ->
-    ::mcp_ext_core::__private_0_1_0::Client < Self, C > {
-    ::mcp_ext_core::__private_0_1_0::Client::new(caller) } } #[automatically_derived]
-    impl < C > ::core::ops::Deref for PingClient < C > { type Target =
-    ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >; fn deref(& self) -> &
-    Self::Target { & self.0 } } #[automatically_derived] impl < C > ::core::convert::From
-    < ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >> for PingClient < C >
-    { fn from(active : ::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >) ->
-    Self { Self(active) } } #[automatically_derived] impl
-    ::mcp_ext_core::__private_0_1_0::HasClient for PingExtension { type Typed < C :
-    ::mcp_ext_core::__private_0_1_0::Caller > = PingClient < C >; }
+    #[doc = "A typed client of `com.example/ping`, negotiated with one server."]
+    #[allow(deprecated, missing_debug_implementations)] pub struct PingClient < C >
+    (::mcp_ext_core::__private_0_1_0::Active < PingExtension, C >);
 }
-#[allow(deprecated, clippy::all, clippy::pedantic)]
+#[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 const _: () = {
+    use ::core::{future::Future as __Future, marker::Send as __Send};
     use ::mcp_ext_core::__private_0_1_0 as __rt;
+    impl PingExtension {
+        ///Enables `com.example/ping` with a provider; hand it to the builder of an `ExtensionSet`.
+        pub fn provide<P: Ping>(provider: P) -> __rt::Enable<Self> {
+            __rt::Enable::new(provider)
+        }
+    }
     #[automatically_derived]
     impl<P: Ping> Ping for ::std::sync::Arc<P> {
         fn ping(
             &self,
             cx: &Cx<PingExtension>,
-        ) -> impl ::core::future::Future<
-            Output = Result<Pong, std::convert::Infallible>,
-        > + ::core::marker::Send {
+        ) -> impl __Future<Output = Result<Pong, std::convert::Infallible>> + __Send {
             P::ping(self, cx)
         }
         const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
@@ -106,6 +84,23 @@ const _: () = {
                 _ => call.no_such_item(),
             }
         }
+    }
+    __rt::client! {
+        impl < C : __rt::Caller > PingClient < C > { #[doc = " Answers."] pub async fn
+        ping(& self) -> ::core::result::Result < Pong, __rt::CallError <
+        std::convert::Infallible >> where for < '__a > Pong :
+        __rt::serde::de::DeserializeOwned, { self.0. method("ping", & __rt::NoParams {}).
+        await } } impl PingExtension { #[doc =
+        "A client of `com.example/ping` that sends through `caller`; negotiate before calling."]
+        pub fn client < C : __rt::Caller > (caller : C) -> __rt::Client < Self, C > {
+        __rt::Client::new(caller) } } #[automatically_derived] impl < C >
+        ::core::ops::Deref for PingClient < C > { type Target = __rt::Active <
+        PingExtension, C >; fn deref(& self) -> & Self::Target { & self.0 } }
+        #[automatically_derived] impl < C > ::core::convert::From < __rt::Active <
+        PingExtension, C >> for PingClient < C > { fn from(active : __rt::Active <
+        PingExtension, C >) -> Self { Self(active) } } #[automatically_derived] impl
+        __rt::HasClient for PingExtension { type Typed < C : __rt::Caller > = PingClient
+        < C >; }
     }
     __rt::inventory::submit! {
         __rt::Registered(< PingExtension as __rt::Extension > ::CONTRACT)
