@@ -1,9 +1,10 @@
-//! The `mcp-ext` command: see extensions work, serve them, list them.
+//! The `mcp-ext` command: see extensions work, serve them, put them in front of any server, list them.
 
 mod demo;
 mod list;
 mod serve;
 mod set;
+mod wrap;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ Examples:
                                                  serve FHIR search and read over stdio, for any MCP client
   mcp-ext serve --enable healthcare --data bundled --http 127.0.0.1:8080
                                                  the same over Streamable HTTP, at /mcp
+  mcp-ext wrap --enable healthcare --data bundled -- python their_server.py
+                                                 put them in front of any server that speaks MCP over stdio
   mcp-ext list                                   which extensions this program knows
 
 Exit codes: 0 all is well, 1 something failed (the message says what), 2 wrong usage.";
@@ -32,6 +35,7 @@ Exit codes: 0 all is well, 1 something failed (the message says what), 2 wrong u
 enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
+    Wrap(wrap::Args),
     List(list::Args),
 }
 
@@ -40,6 +44,7 @@ async fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(args).await.map(|()| true),
+        Command::Wrap(args) => wrap::run(args).await.map(|()| true),
         Command::List(args) => list::run(&args).map(|()| true),
     };
     match outcome {

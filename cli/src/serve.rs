@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use mcp_ext::Carries;
 use mcp_ext::rmcp::{ServerExtensions, WithExtensions};
 use rmcp::model::{Implementation, ServerCapabilities, ServerConfig};
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -41,10 +42,16 @@ pub async fn run(args: Args) -> Result<(), Error> {
             "mcp-ext: no extension is enabled; add for example `--enable healthcare --data bundled`"
         );
     }
-    let server = Bare.with_extensions(args.enabled.build()?)?;
-    for gap in server.report() {
+    let extensions = args.enabled.build()?;
+    // Sessions are kept on both transports, so that nothing a legacy client declared gets lost.
+    let carries = Carries {
+        stateless_legacy_declarations: true,
+        ..mcp_ext::rmcp::CARRIES
+    };
+    for gap in extensions.report(&carries) {
         anstream::eprintln!("mcp-ext: {gap}");
     }
+    let server = Bare.with_extensions(extensions)?;
     match args.http {
         None => stdio(server).await,
         Some(address) => http(server, address).await,
