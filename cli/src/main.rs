@@ -27,6 +27,8 @@ Examples:
                                                  the same over Streamable HTTP, at /mcp
   mcp-ext wrap --enable healthcare --data bundled -- python their_server.py
                                                  put them in front of any server that speaks MCP over stdio
+  mcp-ext wrap --enable healthcare --data bundled --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000/mcp
+                                                 the same over Streamable HTTP, as a reverse proxy
   mcp-ext list                                   which extensions this program knows
 
 Exit codes: 0 all is well, 1 something failed (the message says what), 2 wrong usage.";

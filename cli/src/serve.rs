@@ -43,6 +43,9 @@ pub async fn run(args: Args) -> Result<(), Error> {
         );
     }
     let extensions = args.enabled.build()?;
+    for hint in args.enabled.hints() {
+        anstream::eprintln!("mcp-ext: {hint}");
+    }
     // Sessions are kept on both transports, so that nothing a legacy client declared gets lost.
     let carries = Carries {
         stateless_legacy_declarations: true,

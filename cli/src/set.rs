@@ -1,7 +1,11 @@
 //! Which extensions are enabled, as the command line says.
 
+use std::path::PathBuf;
+
 use clap::ValueEnum;
-use mcp_ext::healthcare::{AccessScope, FhirExtension, FhirServer, FhirSettings, FhirStore};
+use mcp_ext::healthcare::{
+    AccessScope, CursorKey, FhirExtension, FhirServer, FhirSettings, FhirStore,
+};
 use mcp_ext::{Contract, Extension, ExtensionSet};
 
 use crate::Error;
@@ -34,7 +38,15 @@ pub struct Enabled {
     /// object a line.
     #[arg(long, value_name = "bundled|FILE")]
     pub data: Option<String>,
+
+    /// A file with the key that seals page cursors: 64 hexadecimal digits. Otherwise it is taken from the environment
+    /// variable MCP_EXT_CURSOR_KEY, or made at each start, and cursors end with the process.
+    #[arg(long, value_name = "FILE")]
+    pub cursor_key: Option<PathBuf>,
 }
+
+/// The environment variable with the key that seals cursors.
+const CURSOR_KEY: &str = "MCP_EXT_CURSOR_KEY";
 
 impl Enabled {
     /// Everything, on the bundled data.
@@ -42,6 +54,7 @@ impl Enabled {
         Self {
             names: Name::ALL.to_vec(),
             data: Some("bundled".to_owned()),
+            cursor_key: None,
         }
     }
 
@@ -64,7 +77,31 @@ impl Enabled {
         Ok(builder.build()?)
     }
 
+    /// What a person who starts a server should know of these settings.
+    pub fn hints(&self) -> Vec<String> {
+        let random = self.cursor_key.is_none() && std::env::var_os(CURSOR_KEY).is_none();
+        if random && self.names.contains(&Name::Healthcare) {
+            vec![format!(
+                "page cursors end with this process, since their key was made at this start; \
+                 --cursor-key FILE or {CURSOR_KEY} keeps them"
+            )]
+        } else {
+            Vec::new()
+        }
+    }
+
     fn fhir_store(&self) -> Result<FhirStore, Error> {
+        let store = self.records()?;
+        let key = match &self.cursor_key {
+            Some(path) => CursorKey::from_file(path)
+                .map_err(|e| format!("--cursor-key {}: {e}", path.display()))?,
+            None if std::env::var_os(CURSOR_KEY).is_some() => CursorKey::from_env(CURSOR_KEY)?,
+            None => return Ok(store),
+        };
+        Ok(store.with_cursor_key(key))
+    }
+
+    fn records(&self) -> Result<FhirStore, Error> {
         match self.data.as_deref() {
             Some("bundled") => Ok(FhirStore::bundled()?),
             Some(path) => {

@@ -205,3 +205,66 @@ fn wrong_usage_says_what_to_do() {
         "{help}"
     );
 }
+
+#[test]
+fn cursors_outlive_the_process_when_their_key_is_kept() {
+    let folder = std::env::temp_dir().join(format!("mcp-ext-key-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let key = folder.join("key");
+    std::fs::write(&key, "00112233445566778899aabbccddeeff".repeat(2)).unwrap();
+    let key = key.to_string_lossy().into_owned();
+    let search = |args: &[&str], cursor: Option<&str>| {
+        let mut arguments = json!({"type": "Observation", "count": 2});
+        if let Some(cursor) = cursor {
+            arguments = json!({"type": "Observation", "cursor": cursor});
+        }
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({"name": "fhir_search", "arguments": arguments, "_meta": meta});
+        let frame = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let mut child = Command::new(BIN)
+            .args(["serve", "--enable", "healthcare", "--data", "bundled"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        writeln!(input, "{frame}").unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        drop(input);
+        let told = text(&child.wait_with_output().unwrap().stderr);
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        (answer["result"]["structuredContent"].clone(), told)
+    };
+    let kept = ["--cursor-key", key.as_str()];
+    let (first, told) = search(&kept, None);
+    assert!(!told.contains("cursor"), "{told}");
+    let (second, _) = search(&kept, first["nextCursor"].as_str());
+    assert_eq!(second["matches"].as_array().unwrap().len(), 2, "{second}");
+    assert_ne!(first["matches"], second["matches"]);
+    let (first, told) = search(&[], None);
+    assert!(
+        told.contains("--cursor-key"),
+        "a random key is said so: {told}"
+    );
+    let (second, _) = search(&[], first["nextCursor"].as_str());
+    assert_eq!(second["error"]["kind"], "invalid_cursor", "{second}");
+    let bad = run(&[
+        "serve",
+        "--enable",
+        "healthcare",
+        "--data",
+        "bundled",
+        "--cursor-key",
+        "/nonexistent",
+    ]);
+    assert_eq!(bad.status.code(), Some(1));
+    std::fs::remove_dir_all(folder).unwrap();
+}

@@ -7,8 +7,9 @@ use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::wire::{JsonObject, meta};
 use rmcp::RoleClient;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ClientCapabilities, ClientConfig, ClientRequest,
-    CustomRequest, RequestMetaObject, ServerResult,
+    CallToolRequest, CallToolRequestParams, CancelledNotification, CancelledNotificationParam,
+    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, RequestId, RequestMetaObject,
+    ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, RunningService, Service, ServiceError};
 use serde_json::Value;
@@ -48,6 +49,8 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 /// | `taskId` with `status` and times; `resultType` of `task` or `input_required`; `protocolVersion` with `capabilities` and `serverInfo` | a task, an interim result, the result of `initialize` | members of that result |
 /// | `{}`, or `resultType` alone | an empty result | everything |
 /// | anything else | itself | everything |
+///
+/// Dropping a call before its answer has come cancels it at the server.
 ///
 /// Contracts refuse these names at the top level of a result when a set is built, so extensions made with mcp-ext
 /// are not affected unless one says `shape_clash`.
@@ -144,11 +147,33 @@ impl Caller for RmcpCaller {
             .send_request_with_option(request, options)
             .await
             .map_err(failed)?;
-        match handle.await_response().await.map_err(failed)? {
+        let mut in_flight = InFlight(Some((self.peer.clone(), handle.id.clone())));
+        let answer = handle.await_response().await;
+        in_flight.0 = None;
+        match answer.map_err(failed)? {
             ServerResult::CustomResult(result) => Ok(result.0),
             other => serde_json::to_value(other)
                 .map_err(|e| CallerError::Transport(format!("the result cannot be read: {e}"))),
         }
+    }
+}
+
+/// A request that is still waited for. Dropped before its answer came, it tells the server, which rmcp leaves to us.
+struct InFlight(Option<(Peer<RoleClient>, RequestId)>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let Some((peer, id)) = self.0.take() else {
+            return;
+        };
+        // Without a runtime there is no connection left to tell it through.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let reason = Some("the caller stopped waiting".to_owned());
+        let cancelled =
+            CancelledNotification::new(CancelledNotificationParam::new(Some(id), reason));
+        runtime.spawn(async move { peer.send_notification(cancelled.into()).await });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Puts mcp-ext extensions in front of any [rmcp](rmcp) server, and typed clients of extensions on any rmcp client.
+//! Puts mcp-ext extensions in front of any [rmcp] server, and typed clients of extensions on any rmcp client.
 //!
 //! A server stays as it is: `with_extensions` (of `ServerExtensions`, feature `server`) wraps it, and the wrapper
 //! is again a `ServerHandler` that runs over stdio and Streamable HTTP, for legacy and modern peers. A client sends

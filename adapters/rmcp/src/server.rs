@@ -6,11 +6,13 @@ mod incoming;
 mod own;
 mod tools;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcp_ext_core::request::Target;
 use mcp_ext_core::{ExtensionId, ExtensionSet, Gap};
 use rmcp::ServerHandler;
+use rmcp::model::Tool;
 
 use advertise::Advertisements;
 use tools::Taken;
@@ -35,6 +37,8 @@ pub struct WithExtensions<S> {
 struct Shared {
     set: ExtensionSet,
     advertisements: Advertisements,
+    /// The set's tools as rmcp lists them.
+    rendered: BTreeMap<&'static str, Tool>,
     taken: Taken,
 }
 
@@ -91,7 +95,9 @@ pub trait ServerExtensions: ServerHandler + Sized {
     /// ```
     ///
     /// # Errors
-    /// [`AdapterError`] when the server itself has an extension or a tool of a name in the set.
+    /// [`AdapterError`] when the server itself has an extension or a tool of a name in the set. Tools are asked for with
+    /// [`ServerHandler::get_tool`]; one that shows later, in `tools/list`, is the server's from then on, and the set's
+    /// is withheld.
     fn with_extensions(self, set: ExtensionSet) -> Result<WithExtensions<Self>, AdapterError> {
         let info = self.get_info();
         let server = info.server_info.name.clone();
@@ -119,15 +125,15 @@ pub trait ServerExtensions: ServerHandler + Sized {
             Ok(server_info) => set.with_server_info(server_info),
             Err(_) => set,
         };
-        let advertisements = Advertisements::of(&set);
-        let taken = Taken::default();
+        let shared = Shared {
+            advertisements: Advertisements::of(&set),
+            rendered: tools::rendered(&set)?,
+            taken: Taken::default(),
+            set,
+        };
         Ok(WithExtensions {
             inner: Arc::new(self),
-            shared: Arc::new(Shared {
-                set,
-                advertisements,
-                taken,
-            }),
+            shared: Arc::new(shared),
         })
     }
 }
@@ -156,6 +162,13 @@ pub enum AdapterError {
         /// The server's name.
         server: String,
     },
+    /// The listing of a tool is not one that rmcp can carry.
+    ToolForm {
+        /// The tool.
+        tool: String,
+        /// What rmcp says of it.
+        why: String,
+    },
 }
 
 impl std::fmt::Display for AdapterError {
@@ -179,6 +192,9 @@ impl std::fmt::Display for AdapterError {
                 "tool {tool} of extension {extension} cannot be put in front of server {server}, which has a tool of \
                  that name; rename one of them"
             ),
+            Self::ToolForm { tool, why } => {
+                write!(f, "tool {tool} cannot be listed through rmcp: {why}")
+            }
         }
     }
 }

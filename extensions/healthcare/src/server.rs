@@ -14,13 +14,16 @@ use crate::types::{
     Capabilities, CapabilitiesParams, PageSize, ReadParams, ReadResult, SearchParams, SearchResult,
 };
 
+/// What the server's author says a caller may see.
+type ScopeOf = dyn Fn(Option<&Principal>) -> AccessScope + Send + Sync;
+
 /// Says what a caller may see.
 #[derive(Clone)]
 enum Visible {
     /// Everyone sees everything, for as long as all of it is synthetic.
     WhileSynthetic,
     /// What the server's author says. `None` is a caller whom the transport did not authenticate.
-    To(Arc<dyn Fn(Option<&Principal>) -> AccessScope + Send + Sync>),
+    To(Arc<ScopeOf>),
 }
 
 /// A [`FhirStore`] as the provider of [`FhirExtension`].

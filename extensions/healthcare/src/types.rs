@@ -271,7 +271,7 @@ pub enum Accuracy {
 pub struct ReadParams {
     /// Type and id, e.g. `Observation/123`, as a search gives them.
     pub reference: String,
-    /// Read only if this is still the version. The store holds current versions alone.
+    /// Fails unless this is still the current version. Older ones are not kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// Also give `resource` as a JSON object. Its numbers may lose digits; `text` has them all.

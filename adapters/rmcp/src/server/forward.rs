@@ -15,8 +15,8 @@ use rmcp::model::{
     ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult,
     ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion,
     ReadResourceDirectoryRequestParams, ReadResourceDirectoryResult, ReadResourceRequestParams,
-    ReadResourceResponse, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
+    ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+    UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -90,46 +90,44 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if self.owns_tool(&request.name) {
             return self.own_tool(request, context).await;
         }
-        self.show_negotiated(&mut context);
         let (era, version) = incoming::era(&context);
-        let unknown = || {
-            ErrorData::invalid_params(
-                format!("tool {} is not offered here", shown(&request.name)),
-                None,
-            )
-        };
-        let refusal = self.shared.set.has_tools(era, version).then(unknown);
-        match (self.inner.call_tool(request, context).await, refusal) {
+        let answer = self
+            .inner
+            .call_tool(request, self.negotiated(context))
+            .await;
+        match answer {
             // With the set's tools there is a `tools/call`, even where the wrapped server has none.
-            (Err(error), Some(refusal))
+            Err(error)
                 if error.code == ErrorCode::METHOD_NOT_FOUND
+                    && self.shared.set.has_tools(era, version)
                     && self.inner.get_info().capabilities.tools.is_none() =>
             {
-                Err(refusal)
+                Err(own::unknown_tool())
             }
-            (answer, _) => answer,
+            answer => answer,
         }
     }
 
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if self.shared.set.owns(Target::Method(&request.method)) {
             return self.own_method(request, context).await;
         }
-        self.show_negotiated(&mut context);
-        let core = own::decoded(&request.method);
-        let legacy = core.is_some() && incoming::era(&context).0 == Era::Legacy;
-        let answer = self.inner.on_custom_request(request, context).await;
+        let core = own::decoded(&request.method).map(|method| (method, incoming::era(&context)));
+        let answer = self
+            .inner
+            .on_custom_request(request, self.negotiated(context))
+            .await;
         match core {
-            Some(method) => answer.map_err(|error| self.repair(method, legacy, error)),
+            Some((method, era)) => answer.map_err(|error| self.repair(method, era, error)),
             None => answer,
         }
     }
@@ -146,60 +144,64 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         }
     }
 
-    // ---- handed on, with what was negotiated ---------------------------------------------------------------------
+    // ---- handed on, with what was negotiated in the context ------------------------------------------------------
 
     async fn complete(
         &self,
         request: CompleteRequestParams,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.complete(request, context).await
+        self.inner.complete(request, self.negotiated(context)).await
     }
 
     async fn get_prompt(
         &self,
         request: GetPromptRequestParams,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.get_prompt(request, context).await
+        self.inner
+            .get_prompt(request, self.negotiated(context))
+            .await
     }
 
     async fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.list_prompts(request, context).await
+        self.inner
+            .list_prompts(request, self.negotiated(context))
+            .await
     }
 
     async fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.list_resources(request, context).await
+        self.inner
+            .list_resources(request, self.negotiated(context))
+            .await
     }
 
     async fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.list_resource_templates(request, context).await
+        self.inner
+            .list_resource_templates(request, self.negotiated(context))
+            .await
     }
 
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        self.show_negotiated(&mut context);
-        self.inner.read_resource(request, context).await
+        self.inner
+            .read_resource(request, self.negotiated(context))
+            .await
     }
 
     // ---- handed on -----------------------------------------------------------------------------------------------
@@ -217,7 +219,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: rmcp::model::SetLevelRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.set_level(request, context).await
+        self.inner
+            .set_level(request, self.negotiated(context))
+            .await
     }
 
     fn accepted_subscription_filter(
@@ -236,7 +240,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.subscribe(request, context).await
+        self.inner
+            .subscribe(request, self.negotiated(context))
+            .await
     }
 
     async fn unsubscribe(
@@ -244,7 +250,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: UnsubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.unsubscribe(request, context).await
+        self.inner
+            .unsubscribe(request, self.negotiated(context))
+            .await
     }
 
     async fn on_cancelled(
@@ -276,7 +284,7 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
-        self.inner.get_task(request, context).await
+        self.inner.get_task(request, self.negotiated(context)).await
     }
 
     async fn update_task(
@@ -284,7 +292,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.update_task(request, context).await
+        self.inner
+            .update_task(request, self.negotiated(context))
+            .await
     }
 
     async fn cancel_task(
@@ -292,7 +302,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.inner.cancel_task(request, context).await
+        self.inner
+            .cancel_task(request, self.negotiated(context))
+            .await
     }
 
     async fn list_skills(
@@ -300,7 +312,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListSkillsResult, ErrorData> {
-        self.inner.list_skills(request, context).await
+        self.inner
+            .list_skills(request, self.negotiated(context))
+            .await
     }
 
     async fn get_skill(
@@ -308,7 +322,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: GetSkillRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetSkillResult, ErrorData> {
-        self.inner.get_skill(request, context).await
+        self.inner
+            .get_skill(request, self.negotiated(context))
+            .await
     }
 
     async fn read_resource_directory(
@@ -316,7 +332,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         request: ReadResourceDirectoryRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceDirectoryResult, ErrorData> {
-        self.inner.read_resource_directory(request, context).await
+        self.inner
+            .read_resource_directory(request, self.negotiated(context))
+            .await
     }
 }
 
@@ -330,13 +348,4 @@ impl<S: ServerHandler> WithExtensions<S> {
             &self.shared.set,
         );
     }
-}
-
-/// A name a peer sent, made fit for a message.
-fn shown(name: &str) -> String {
-    let printable = name
-        .chars()
-        .take(64)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c });
-    format!("`{}`", printable.collect::<String>())
 }

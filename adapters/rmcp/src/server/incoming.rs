@@ -16,32 +16,23 @@ use serde_json::Value;
 const SESSION_HEADER: &str = "mcp-session-id";
 const NAME_HEADER: &str = "mcp-name";
 
-/// The era and the core revision of a request.
+/// The era and the core revision of a request, as rmcp sees them too when it shapes the answer.
 ///
 /// A version in `_meta` decides; rmcp has refused those it does not serve. Without one the request belongs to a
-/// session, or to a client that the MCP-Protocol-Version header dates, and is of the legacy era.
+/// session, or to a client that the MCP-Protocol-Version header dates.
 pub(super) fn era(context: &RequestContext<RoleServer>) -> (Era, Option<ProtocolVersion>) {
     let named = |text: &str| match ProtocolVersion::parse(text) {
         Some(version) => (version.era(), Some(version)),
         None if text >= ProtocolVersion::V2026_07_28.as_str() => (Era::Modern, None),
         None => (Era::Legacy, None),
     };
-    match context
-        .meta
-        .get(meta::PROTOCOL_VERSION)
-        .and_then(Value::as_str)
-    {
+    let in_meta = context.meta.get(meta::PROTOCOL_VERSION);
+    match in_meta.and_then(Value::as_str) {
         Some(text) => named(text),
-        None => context
-            .peer
-            .peer_info()
-            .map_or((Era::Legacy, None), |info| {
-                match named(info.protocol_version.as_str()) {
-                    (Era::Legacy, version) => (Era::Legacy, version),
-                    // A session cannot be of a revision that has none.
-                    (Era::Modern, _) => (Era::Legacy, None),
-                }
-            }),
+        None => match context.peer.peer_info() {
+            Some(info) => named(info.protocol_version.as_str()),
+            None => (Era::Legacy, None),
+        },
     }
 }
 

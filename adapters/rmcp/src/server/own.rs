@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
+use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{Incoming, Params, Target};
 use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Negotiated, Route, RpcError};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
-    ErrorCode, ServerCapabilities,
+    ErrorCode, SubscriptionFilter,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -88,23 +89,28 @@ impl<S: ServerHandler> WithExtensions<S> {
         Ok(CallToolResponse::Complete(result))
     }
 
-    /// Lets the wrapped server's handlers read what was negotiated.
-    pub(super) fn show_negotiated(&self, context: &mut RequestContext<RoleServer>) {
-        let (era, version) = incoming::era(context);
-        let session = incoming::session(context, era);
-        let negotiated: Negotiated =
-            self.shared
-                .set
-                .negotiated(era, version, context.meta.0.0.clone(), session);
+    /// The context with what was negotiated in it, for the wrapped server's handlers.
+    pub(super) fn negotiated(
+        &self,
+        mut context: RequestContext<RoleServer>,
+    ) -> RequestContext<RoleServer> {
+        let (era, version) = incoming::era(&context);
+        let session = incoming::session(&context, era);
+        let meta = context.meta.0.0.clone();
+        let negotiated: Negotiated = self.shared.set.negotiated(era, version, meta, session);
         context.extensions.insert(negotiated);
+        context
     }
 
     /// Turns "no such method" into "bad params" for a request of the core protocol that rmcp could not decode, and
     /// therefore took for one it does not know.
-    pub(super) fn repair(&self, method: &'static str, legacy: bool, error: ErrorData) -> ErrorData {
-        if error.code != ErrorCode::METHOD_NOT_FOUND
-            || !offered(method, legacy, &self.get_info().capabilities)
-        {
+    pub(super) fn repair(
+        &self,
+        method: &'static str,
+        (era, version): (Era, Option<ProtocolVersion>),
+        error: ErrorData,
+    ) -> ErrorData {
+        if error.code != ErrorCode::METHOD_NOT_FOUND || !self.offers(method, era, version) {
             return error;
         }
         to_rmcp(
@@ -115,6 +121,39 @@ impl<S: ServerHandler> WithExtensions<S> {
             .with_data(json!({ "kind": "malformed_params", "method": method })),
         )
     }
+
+    /// Whether wrapped server and set together have a method of the core protocol for this client, so that only the
+    /// params can be at fault.
+    fn offers(&self, method: &str, era: Era, version: Option<ProtocolVersion>) -> bool {
+        let legacy = era == Era::Legacy;
+        let capabilities = self.inner.get_info().capabilities;
+        match method.split('/').next() {
+            Some("tools") => {
+                capabilities.tools.is_some() || self.shared.set.has_tools(era, version)
+            }
+            Some("prompts") => capabilities.prompts.is_some(),
+            Some("resources") if method.ends_with("subscribe") => {
+                legacy && capabilities.resources.is_some()
+            }
+            Some("resources") => capabilities.resources.is_some(),
+            Some("completion") => capabilities.completions.is_some(),
+            Some("logging") => legacy && capabilities.logging.is_some(),
+            Some("initialize") => legacy,
+            Some("subscriptions") => {
+                let nothing = SubscriptionFilter::default();
+                !legacy && self.inner.accepted_subscription_filter(&nothing).is_some()
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a call of a tool gets that neither side has.
+pub(super) fn unknown_tool() -> ErrorData {
+    to_rmcp(
+        RpcError::new(code::INVALID_PARAMS, "no tool of this name is offered here")
+            .with_data(json!({ "kind": "unknown_tool" })),
+    )
 }
 
 /// The request methods of the core protocol whose params rmcp decodes before anyone sees them, and which it therefore
@@ -134,21 +173,4 @@ const DECODED: &[&str] = &[
 /// The same name with static life, if rmcp decodes this method.
 pub(super) fn decoded(method: &str) -> Option<&'static str> {
     DECODED.iter().copied().find(|known| *known == method)
-}
-
-/// Whether the server has this method for a client of this era, so that only the params can be at fault.
-fn offered(method: &str, legacy: bool, capabilities: &ServerCapabilities) -> bool {
-    match method.split('/').next() {
-        Some("tools") => capabilities.tools.is_some(),
-        Some("prompts") => capabilities.prompts.is_some(),
-        Some("resources") if method.ends_with("subscribe") => {
-            legacy && capabilities.resources.is_some()
-        }
-        Some("resources") => capabilities.resources.is_some(),
-        Some("completion") => capabilities.completions.is_some(),
-        Some("logging") => legacy && capabilities.logging.is_some(),
-        Some("initialize") => legacy,
-        Some("subscriptions") => !legacy,
-        _ => false,
-    }
 }

@@ -1,17 +1,17 @@
 //! The set's tools among those of the wrapped server.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock};
 
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{Declared, Incoming, Target};
-use mcp_ext_core::{AmendCx, ToolEntry};
+use mcp_ext_core::{AmendCx, ExtensionSet, ToolEntry};
 use rmcp::model::{CacheScope, ErrorCode, ListToolsResult, PaginatedRequestParams, Tool};
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 
-use super::{WithExtensions, incoming};
+use super::{AdapterError, WithExtensions, incoming};
 use crate::convert::to_rmcp;
 
 /// Tools of the set whose names the wrapped server turned out to have too: from then on they are its own.
@@ -49,31 +49,40 @@ impl<S: ServerHandler> WithExtensions<S> {
         let set = &self.shared.set;
         let (era, version) = incoming::era(&context);
         if !set.has_tools(era, version) {
-            return self.inner.list_tools(request, context).await;
+            return self
+                .inner
+                .list_tools(request, self.negotiated(context))
+                .await;
         }
         let first_page = request.as_ref().is_none_or(|r| r.cursor.is_none());
-        let declaration = set.filters_lists().then(|| {
-            let mut seen = Incoming::new(era, Target::Method("tools/list"))
-                .session(incoming::session(&context, era));
-            seen.version = version;
-            seen.meta(context.meta.0.0.clone())
+        // Only a filtered list depends on what the client declared.
+        let asked = set.filters_lists().then(|| {
+            let mut asked = Incoming::new(era, Target::Method("tools/list"))
+                .session(incoming::session(&context, era))
+                .meta(context.meta.0.0.clone());
+            asked.version = version;
+            asked
         });
-        let mut page = match self.inner.list_tools(request, context).await {
+        let declared = match &asked {
+            Some(asked) => asked.declared(set.limits().max_declared).map_err(to_rmcp)?,
+            None => Declared::Known(None),
+        };
+        let mut page = match self
+            .inner
+            .list_tools(request, self.negotiated(context))
+            .await
+        {
             // A server without tools has one empty page.
             Err(error) if error.code == ErrorCode::METHOD_NOT_FOUND && first_page => {
                 ListToolsResult::default()
             }
             Err(error) if error.code == ErrorCode::METHOD_NOT_FOUND => {
                 return Err(ErrorData::invalid_params(
-                    "no cursor of this name was given out",
+                    "this cursor was not given out here",
                     None,
                 ));
             }
             other => other?,
-        };
-        let declared = match &declaration {
-            Some(seen) => seen.declared(set.limits().max_declared).map_err(to_rmcp)?,
-            None => Declared::Known(None),
         };
         // Theirs wins, on whatever page it turns up.
         for tool in &page.tools {
@@ -92,13 +101,12 @@ impl<S: ServerHandler> WithExtensions<S> {
             declared,
             first_page,
         });
-        page.tools.extend(
-            listing
-                .tools
-                .into_iter()
-                .filter(|t| !self.shared.taken.contains(t.name()))
-                .filter_map(rendered),
-        );
+        let ours = listing
+            .tools
+            .into_iter()
+            .filter(|t| !self.shared.taken.contains(t.name()));
+        page.tools
+            .extend(ours.filter_map(|tool| self.shared.rendered.get(tool.name()).cloned()));
         if listing.per_client && era == Era::Modern {
             page.cache_scope = Some(CacheScope::Private);
             page.ttl_ms = Some(0);
@@ -109,14 +117,22 @@ impl<S: ServerHandler> WithExtensions<S> {
     /// A tool by name: the set's, else the wrapped server's.
     pub(super) fn find_tool(&self, name: &str) -> Option<Tool> {
         if self.owns_tool(name) {
-            self.shared.set.tool(name).and_then(rendered)
+            self.shared.rendered.get(name).cloned()
         } else {
             self.inner.get_tool(name)
         }
     }
 }
 
-/// The listing of a tool as rmcp's type.
-fn rendered(tool: &ToolEntry) -> Option<Tool> {
-    serde_json::from_value(Value::Object(tool.listing().clone())).ok()
+/// The listings of the set's tools as rmcp's type, by name.
+pub(super) fn rendered(set: &ExtensionSet) -> Result<BTreeMap<&'static str, Tool>, AdapterError> {
+    let one = |tool: &ToolEntry| match serde_json::from_value(Value::Object(tool.listing().clone()))
+    {
+        Ok(rendered) => Ok((tool.name(), rendered)),
+        Err(error) => Err(AdapterError::ToolForm {
+            tool: tool.name().to_owned(),
+            why: error.to_string(),
+        }),
+    };
+    set.tools().iter().map(one).collect()
 }

@@ -12,7 +12,8 @@ use mcp_ext_core::protocol::{ProtocolRange, ProtocolVersion};
 use mcp_ext_core::request::NotifyError;
 use mcp_ext_core::wire::JsonObject;
 use mcp_ext_core::{
-    Cx, ExtensionError, ExtensionId, ExtensionSet, ExtensionSetBuilder, NoParams, NoSettings, ToolCx,
+    Cx, ExtensionError, ExtensionId, ExtensionSet, ExtensionSetBuilder, NoParams, NoSettings,
+    ToolCx,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,11 @@ impl Negotiate for GradingSettings {
     fn negotiate(server: &Self, client: &Self) -> Result<Self, Mismatch> {
         let mut f = Fields::new();
         let negotiated = Self {
-            rubric_formats: f.intersect_required("rubricFormats", &server.rubric_formats, &client.rubric_formats),
+            rubric_formats: f.intersect_required(
+                "rubricFormats",
+                &server.rubric_formats,
+                &client.rubric_formats,
+            ),
             max_batch: f.min("maxBatch", &server.max_batch, &client.max_batch),
             write: f.and("write", &server.write, &client.write),
         };
@@ -92,8 +97,12 @@ pub enum GradingError {
 }
 
 impl ExtensionError for GradingError {
-    const ERRORS: &'static [rt::ErrorSpec] =
-        &[rt::ErrorSpec { kind: "unknown_course", code: 4100, docs: "No such course.", retryable: false }];
+    const ERRORS: &'static [rt::ErrorSpec] = &[rt::ErrorSpec {
+        kind: "unknown_course",
+        code: 4100,
+        docs: "No such course.",
+        retryable: false,
+    }];
     fn index(&self) -> usize {
         0
     }
@@ -106,8 +115,11 @@ impl ExtensionError for GradingError {
         JsonObject::from_iter([("course".to_owned(), json!(course))])
     }
     fn from_wire(kind: &str, details: &Value) -> Option<Self> {
-        (kind == "unknown_course")
-            .then(|| Some(Self::UnknownCourse { course: details["course"].as_str()?.to_owned() }))?
+        (kind == "unknown_course").then(|| {
+            Some(Self::UnknownCourse {
+                course: details["course"].as_str()?.to_owned(),
+            })
+        })?
     }
 }
 
@@ -190,28 +202,30 @@ impl rt::Extension for GradingExtension {
     type Client = GradingSettings;
     type Negotiated = GradingSettings;
     type Notifications = GradingNotifications;
-    const CONTRACT: &'static rt::Contract = &rt::Contract::new(ExtensionId::from_static(ID), "Grading")
-        .revision("2026-11-01")
-        .settings(rt::SettingsSpec::same::<GradingSettings>())
-        .items(&[
-            rt::Item::of::<Course, Result<Rubrics, GradingError>>("rubrics").method(rt::MethodSpec::new(RUBRICS)),
-            rt::Item::of::<RubricParams, Result<Rubrics, GradingError>>("rubric")
-                .method(rt::MethodSpec::new(RUBRIC).mcp_name("/id")),
-            rt::Item::of::<Course, Result<Rubrics, GradingError>>("grade_submission")
-                .tool(rt::ToolSpec::new(TOOL).title("Grade a submission")),
-            rt::Item::of::<Course, Result<Rubrics, GradingError>>("publish_grades")
-                .tool(rt::ToolSpec::new(GATED).gated()),
-            rt::Item::of::<Course, Result<Rubrics, GradingError>>("live_rubric")
-                .method(rt::MethodSpec::new(LIVE))
-                .optional("liveRubrics"),
-        ])
-        .notifications(&[rt::NotificationSpec {
-            name: "grade_changed",
-            wire: CHANGED,
-            docs: "",
-            channel: rt::Channel::Request,
-            params: rt::TypeSchema::of::<GradeChanged>(),
-        }]);
+    const CONTRACT: &'static rt::Contract =
+        &rt::Contract::new(ExtensionId::from_static(ID), "Grading")
+            .revision("2026-11-01")
+            .settings(rt::SettingsSpec::same::<GradingSettings>())
+            .items(&[
+                rt::Item::of::<Course, Result<Rubrics, GradingError>>("rubrics")
+                    .method(rt::MethodSpec::new(RUBRICS)),
+                rt::Item::of::<RubricParams, Result<Rubrics, GradingError>>("rubric")
+                    .method(rt::MethodSpec::new(RUBRIC).mcp_name("/id")),
+                rt::Item::of::<Course, Result<Rubrics, GradingError>>("grade_submission")
+                    .tool(rt::ToolSpec::new(TOOL).title("Grade a submission")),
+                rt::Item::of::<Course, Result<Rubrics, GradingError>>("publish_grades")
+                    .tool(rt::ToolSpec::new(GATED).gated()),
+                rt::Item::of::<Course, Result<Rubrics, GradingError>>("live_rubric")
+                    .method(rt::MethodSpec::new(LIVE))
+                    .optional("liveRubrics"),
+            ])
+            .notifications(&[rt::NotificationSpec {
+                name: "grade_changed",
+                wire: CHANGED,
+                docs: "",
+                channel: rt::Channel::Request,
+                params: rt::TypeSchema::of::<GradeChanged>(),
+            }]);
     fn fallback() -> GradingSettings {
         GradingSettings::default()
     }
@@ -302,14 +316,15 @@ impl rt::Extension for ModernExtension {
     type Client = NoSettings;
     type Negotiated = NoSettings;
     type Notifications = rt::NoNotifications;
-    const CONTRACT: &'static rt::Contract = &rt::Contract::new(ExtensionId::from_static(MODERN_ID), "Modern only")
-        .protocol(ProtocolRange::from(ProtocolVersion::V2026_07_28))
-        .items(&[
-            rt::Item::of::<NoParams, Result<Rubrics, std::convert::Infallible>>("terms")
-                .method(rt::MethodSpec::new(MODERN_METHOD)),
-            rt::Item::of::<Move, Result<Rubrics, std::convert::Infallible>>("move_course")
-                .tool(rt::ToolSpec::new(MODERN_TOOL)),
-        ]);
+    const CONTRACT: &'static rt::Contract =
+        &rt::Contract::new(ExtensionId::from_static(MODERN_ID), "Modern only")
+            .protocol(ProtocolRange::from(ProtocolVersion::V2026_07_28))
+            .items(&[
+                rt::Item::of::<NoParams, Result<Rubrics, std::convert::Infallible>>("terms")
+                    .method(rt::MethodSpec::new(MODERN_METHOD)),
+                rt::Item::of::<Move, Result<Rubrics, std::convert::Infallible>>("move_course")
+                    .tool(rt::ToolSpec::new(MODERN_TOOL)),
+            ]);
     fn fallback() -> NoSettings {
         NoSettings::default()
     }
@@ -323,11 +338,15 @@ impl rt::Serves<Terms> for ModernExtension {
         match item {
             "terms" => {
                 let (_cx, _params): (Cx<Self>, NoParams) = call.method()?;
-                call.reply(Ok::<_, std::convert::Infallible>(Rubrics { titles: vec!["spring".into()] }))
+                call.reply(Ok::<_, std::convert::Infallible>(Rubrics {
+                    titles: vec!["spring".into()],
+                }))
             }
             "move_course" => {
                 let (_cx, args): (ToolCx<Self>, Move) = call.tool()?;
-                call.reply(Ok::<_, std::convert::Infallible>(Rubrics { titles: vec![args.term] }))
+                call.reply(Ok::<_, std::convert::Infallible>(Rubrics {
+                    titles: vec![args.term],
+                }))
             }
             _ => call.no_such_item(),
         }
@@ -370,14 +389,22 @@ impl Lms {
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("started {}, ended {}", self.started(), self.ended.load(Ordering::SeqCst));
+        panic!(
+            "started {}, ended {}",
+            self.started(),
+            self.ended.load(Ordering::SeqCst)
+        );
     }
 
     async fn run(&self, course: &str) -> Result<(), GradingError> {
         self.started.fetch_add(1, Ordering::SeqCst);
         let _ended = Ended(self);
         match course {
-            "none" | "notify none" => return Err(GradingError::UnknownCourse { course: course.to_owned() }),
+            "none" | "notify none" => {
+                return Err(GradingError::UnknownCourse {
+                    course: course.to_owned(),
+                });
+            }
             "panic" => panic!("a fault in the provider"),
             "hang" => std::future::pending::<()>().await,
             "sleep" => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -389,7 +416,11 @@ impl Lms {
 }
 
 impl Grading for Lms {
-    async fn rubrics(&self, cx: &Cx<GradingExtension>, params: Course) -> Result<Rubrics, GradingError> {
+    async fn rubrics(
+        &self,
+        cx: &Cx<GradingExtension>,
+        params: Course,
+    ) -> Result<Rubrics, GradingError> {
         if params.course.starts_with("notify") {
             let _ = cx.progress(1.0, Some(2.0), Some("half")).await;
             let _ = cx.grade_changed(GradeChanged { grade: 1 }).await;
@@ -397,25 +428,56 @@ impl Grading for Lms {
         self.run(&params.course).await?;
         if params.course == "meta" {
             let keys = cx.meta().keys().cloned().collect::<Vec<_>>().join(" ");
-            return Ok(Rubrics { titles: vec![keys, cx.trace().traceparent.unwrap_or_default().to_owned()] });
+            return Ok(Rubrics {
+                titles: vec![keys, cx.trace().traceparent.unwrap_or_default().to_owned()],
+            });
         }
         let who = cx.principal().map_or("nobody", |p| p.id());
-        Ok(Rubrics { titles: vec![format!("{} for {who}, {:?}", params.course, cx.settings().max_batch)] })
+        Ok(Rubrics {
+            titles: vec![format!(
+                "{} for {who}, {:?}",
+                params.course,
+                cx.settings().max_batch
+            )],
+        })
     }
-    async fn rubric(&self, _: &Cx<GradingExtension>, params: RubricParams) -> Result<Rubrics, GradingError> {
+    async fn rubric(
+        &self,
+        _: &Cx<GradingExtension>,
+        params: RubricParams,
+    ) -> Result<Rubrics, GradingError> {
         self.run(&params.id).await?;
-        Ok(Rubrics { titles: vec![params.id] })
+        Ok(Rubrics {
+            titles: vec![params.id],
+        })
     }
-    async fn grade_submission(&self, cx: &ToolCx<GradingExtension>, args: Course) -> Result<Rubrics, GradingError> {
+    async fn grade_submission(
+        &self,
+        cx: &ToolCx<GradingExtension>,
+        args: Course,
+    ) -> Result<Rubrics, GradingError> {
         self.run(&args.course).await?;
         let who = cx.principal().map_or("nobody", |p| p.id());
-        Ok(Rubrics { titles: vec![format!("{} for {who}, negotiated: {}", args.course, cx.negotiated())] })
+        Ok(Rubrics {
+            titles: vec![format!(
+                "{} for {who}, negotiated: {}",
+                args.course,
+                cx.negotiated()
+            )],
+        })
     }
-    async fn publish_grades(&self, _: &Cx<GradingExtension>, args: Course) -> Result<Rubrics, GradingError> {
+    async fn publish_grades(
+        &self,
+        _: &Cx<GradingExtension>,
+        args: Course,
+    ) -> Result<Rubrics, GradingError> {
         self.run(&args.course).await?;
-        Ok(Rubrics { titles: vec![format!("{} published", args.course)] })
+        Ok(Rubrics {
+            titles: vec![format!("{} published", args.course)],
+        })
     }
-    const PROVIDED: &'static [&'static str] = &["rubrics", "rubric", "grade_submission", "publish_grades"];
+    const PROVIDED: &'static [&'static str] =
+        &["rubrics", "rubric", "grade_submission", "publish_grades"];
 }
 
 /// A set of both extensions, and the provider behind the first.
@@ -423,14 +485,18 @@ pub fn set() -> (Arc<Lms>, ExtensionSet) {
     set_with(|builder| builder)
 }
 
-pub fn set_with(more: impl FnOnce(ExtensionSetBuilder) -> ExtensionSetBuilder) -> (Arc<Lms>, ExtensionSet) {
+pub fn set_with(
+    more: impl FnOnce(ExtensionSetBuilder) -> ExtensionSetBuilder,
+) -> (Arc<Lms>, ExtensionSet) {
     let lms = Arc::new(Lms::default());
     let builder = ExtensionSet::builder()
-        .enable(GradingExtension::provide(lms.clone()).settings(GradingSettings {
-            rubric_formats: Some(BTreeSet::from([RubricFormat::Text, RubricFormat::Table])),
-            max_batch: Some(50),
-            write: true,
-        }))
+        .enable(
+            GradingExtension::provide(lms.clone()).settings(GradingSettings {
+                rubric_formats: Some(BTreeSet::from([RubricFormat::Text, RubricFormat::Table])),
+                max_batch: Some(50),
+                write: true,
+            }),
+        )
         .enable(rt::Enable::<ModernExtension>::new(Terms));
     (lms, more(builder).build().unwrap())
 }

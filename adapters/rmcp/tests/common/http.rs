@@ -19,26 +19,40 @@ pub const USER: &str = "x-test-user";
 
 /// Serves `server` on a loopback port; it is cloned for each POST.
 pub async fn serve<S: ServerHandler + Clone>(server: S, sessions: bool) -> SocketAddr {
-    let config =
-        StreamableHttpServerConfig::default().with_legacy_session_mode(sessions).with_json_response(!sessions);
+    serve_watched(server, sessions, |_| {}).await
+}
+
+/// As [`serve`], showing the head of each request to `watch`.
+pub async fn serve_watched<S: ServerHandler + Clone>(
+    server: S,
+    sessions: bool,
+    watch: impl Fn(&hyper::HeaderMap) + Clone + Send + Sync + 'static,
+) -> SocketAddr {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(sessions)
+        .with_json_response(!sessions);
     let service: StreamableHttpService<S, LocalSessionManager> =
         StreamableHttpService::new(move || Ok(server.clone()), Default::default(), config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let service = service.clone();
+            let (service, watch) = (service.clone(), watch.clone());
             tokio::spawn(async move {
-                let handler = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-                    let service = service.clone();
-                    async move {
-                        if let Some(user) = request.headers().get(USER).and_then(|v| v.to_str().ok()) {
-                            let principal = Principal::new(user);
-                            request.extensions_mut().insert(principal);
+                let handler =
+                    service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                        let service = service.clone();
+                        watch(request.headers());
+                        async move {
+                            if let Some(user) =
+                                request.headers().get(USER).and_then(|v| v.to_str().ok())
+                            {
+                                let principal = Principal::new(user);
+                                request.extensions_mut().insert(principal);
+                            }
+                            Ok::<_, Infallible>(service.handle(request).await)
                         }
-                        Ok::<_, Infallible>(service.handle(request).await)
-                    }
-                });
+                    });
                 let _ = hyper::server::conn::http1::Builder::new()
                     .serve_connection(TokioIo::new(stream), handler)
                     .await;
@@ -58,7 +72,10 @@ pub struct Response {
 
 impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+        self.headers
+            .iter()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v.as_str())
     }
 
     /// The JSON-RPC frames of the body, in order, whether it is JSON or a stream of events.
@@ -71,7 +88,9 @@ impl Response {
                 .filter(|data| !data.trim().is_empty())
                 .map(|data| serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}")))
                 .collect(),
-            Some(kind) if kind.starts_with("application/json") => vec![serde_json::from_str(&self.body).unwrap()],
+            Some(kind) if kind.starts_with("application/json") => {
+                vec![serde_json::from_str(&self.body).unwrap()]
+            }
             _ => Vec::new(),
         }
     }
@@ -88,7 +107,10 @@ pub async fn open(address: SocketAddr, headers: &[(&str, String)], body: &str) -
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("{head}\r\n{body}").as_bytes())
+        .await
+        .unwrap();
     stream
 }
 
@@ -98,27 +120,48 @@ pub async fn post(address: SocketAddr, headers: &[(&str, String)], body: &str) -
     let mut bytes = Vec::new();
     tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut bytes))
         .await
-        .unwrap_or_else(|_| panic!("no end of the answer to {body}; so far: {}", String::from_utf8_lossy(&bytes)))
+        .unwrap_or_else(|_| {
+            panic!(
+                "no end of the answer to {body}; so far: {}",
+                String::from_utf8_lossy(&bytes)
+            )
+        })
         .unwrap();
     parse(&bytes)
 }
 
 fn parse(bytes: &[u8]) -> Response {
-    let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+    let split = bytes
+        .windows(4)
+        .position(|w| w == b"\r\n\r\n")
+        .expect("a head");
     let head = std::str::from_utf8(&bytes[..split]).unwrap();
     let mut lines = head.split("\r\n");
-    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let status = lines
+        .next()
+        .unwrap()
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(n, v)| (n.trim().to_owned(), v.trim().to_owned()))
         .collect();
     let mut rest = &bytes[split + 4..];
-    let chunked = headers.iter().any(|(n, v)| n.eq_ignore_ascii_case("transfer-encoding") && v == "chunked");
+    let chunked = headers
+        .iter()
+        .any(|(n, v)| n.eq_ignore_ascii_case("transfer-encoding") && v == "chunked");
     let mut body = Vec::new();
     if chunked {
         loop {
-            let end = rest.windows(2).position(|w| w == b"\r\n").expect("a chunk size");
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap().trim(), 16).unwrap();
+            let end = rest
+                .windows(2)
+                .position(|w| w == b"\r\n")
+                .expect("a chunk size");
+            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap().trim(), 16)
+                .unwrap();
             if size == 0 {
                 break;
             }
@@ -128,5 +171,9 @@ fn parse(bytes: &[u8]) -> Response {
     } else {
         body.extend_from_slice(rest);
     }
-    Response { status, headers, body: String::from_utf8(body).unwrap() }
+    Response {
+        status,
+        headers,
+        body: String::from_utf8(body).unwrap(),
+    }
 }

@@ -5,10 +5,10 @@ use rmcp::handler::server::common::Extension;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest, CustomResult, ErrorCode,
-    ExtensionCapabilities, GetPromptRequestParams, GetPromptResponse, GetPromptResult, InitializeRequestParams,
-    InitializeResult, ListPromptsResult, ListToolsResult, PaginatedRequestParams, Prompt, PromptMessage, Role,
-    ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CustomRequest,
+    CustomResult, ErrorCode, ExtensionCapabilities, GetPromptRequestParams, GetPromptResponse,
+    GetPromptResult, InitializeRequestParams, InitializeResult, ListPromptsResult, ListToolsResult,
+    PaginatedRequestParams, Prompt, PromptMessage, Role, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler, tool, tool_handler, tool_router};
@@ -49,7 +49,9 @@ pub struct FieldRouter {
 
 impl Default for FieldRouter {
     fn default() -> Self {
-        Self { tool_router: Self::tool_router() }
+        Self {
+            tool_router: Self::tool_router(),
+        }
     }
 }
 
@@ -78,7 +80,12 @@ pub const OWN_METHOD: &str = "com.example/own/echo";
 impl ServerHandler for ByHand {
     fn get_info(&self) -> ServerConfig {
         let own = ExtensionCapabilities::from([(OWN_ID.to_owned(), Default::default())]);
-        ServerConfig::new(ServerCapabilities::builder().enable_extensions_with(own).enable_prompts().build())
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_extensions_with(own)
+                .enable_prompts()
+                .build(),
+        )
     }
 
     async fn initialize(
@@ -97,8 +104,14 @@ impl ServerHandler for ByHand {
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         match request.method.as_str() {
-            OWN_METHOD => Ok(CustomResult::new(json!({"echo": request.params.unwrap_or(Value::Null)}))),
-            _ => Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None)),
+            OWN_METHOD => Ok(CustomResult::new(
+                json!({"echo": request.params.unwrap_or(Value::Null)}),
+            )),
+            _ => Err(ErrorData::new(
+                ErrorCode::METHOD_NOT_FOUND,
+                request.method,
+                None,
+            )),
         }
     }
 
@@ -107,7 +120,11 @@ impl ServerHandler for ByHand {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        Ok(ListPromptsResult::with_all_items(vec![Prompt::new("greet", Some("Greets"), None)]))
+        Ok(ListPromptsResult::with_all_items(vec![Prompt::new(
+            "greet",
+            Some("Greets"),
+            None,
+        )]))
     }
 
     async fn get_prompt(
@@ -151,14 +168,20 @@ impl ServerHandler for Paged {
         _: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         match &*request.name {
-            name @ ("one" | "two") => Ok(CallToolResult::success(vec![ContentBlock::text(name)]).into()),
+            name @ ("one" | "two") => {
+                Ok(CallToolResult::success(vec![ContentBlock::text(name)]).into())
+            }
             _ => Err(ErrorData::invalid_params("tool not found", None)),
         }
     }
 }
 
 pub fn plain_tool(name: &'static str) -> Tool {
-    Tool::new(name, "A tool", json!({"type": "object"}).as_object().unwrap().clone())
+    Tool::new(
+        name,
+        "A tool",
+        json!({"type": "object"}).as_object().unwrap().clone(),
+    )
 }
 
 /// Its own `#[tool]` reads what was negotiated, with rmcp's stock extractor.
@@ -169,7 +192,12 @@ pub struct Reader;
 impl Reader {
     #[tool(description = "Says what was negotiated")]
     fn negotiated(&self, Extension(negotiated): Extension<Negotiated>) -> String {
-        negotiated.active().iter().map(|id| id.as_str()).collect::<Vec<_>>().join(" ")
+        negotiated
+            .active()
+            .iter()
+            .map(|id| id.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }
 

@@ -24,7 +24,11 @@ pub enum Carrier {
     HttpStateless,
 }
 
-pub const CARRIERS: [Carrier; 3] = [Carrier::Stdio, Carrier::HttpSessions, Carrier::HttpStateless];
+pub const CARRIERS: [Carrier; 3] = [
+    Carrier::Stdio,
+    Carrier::HttpSessions,
+    Carrier::HttpStateless,
+];
 
 impl Carrier {
     pub fn is_http(self) -> bool {
@@ -46,12 +50,16 @@ pub struct Answer {
 impl Answer {
     #[track_caller]
     pub fn result(&self) -> &Value {
-        self.frame.get("result").unwrap_or_else(|| panic!("an error: {}", self.frame))
+        self.frame
+            .get("result")
+            .unwrap_or_else(|| panic!("an error: {}", self.frame))
     }
 
     #[track_caller]
     pub fn error(&self) -> &Value {
-        self.frame.get("error").unwrap_or_else(|| panic!("a result: {}", self.frame))
+        self.frame
+            .get("error")
+            .unwrap_or_else(|| panic!("a result: {}", self.frame))
     }
 
     /// Asserts code and, over HTTP, status.
@@ -80,8 +88,14 @@ pub struct Client {
 }
 
 enum Pipe {
-    Stdio { read: BufReader<ReadHalf<DuplexStream>>, write: WriteHalf<DuplexStream> },
-    Http { address: SocketAddr, session: Option<String> },
+    Stdio {
+        read: BufReader<ReadHalf<DuplexStream>>,
+        write: WriteHalf<DuplexStream>,
+    },
+    Http {
+        address: SocketAddr,
+        session: Option<String>,
+    },
 }
 
 impl Client {
@@ -109,19 +123,45 @@ impl Client {
                     }
                 });
                 let (read, write) = tokio::io::split(ours);
-                Pipe::Stdio { read: BufReader::new(read), write }
+                Pipe::Stdio {
+                    read: BufReader::new(read),
+                    write,
+                }
             }
-            _ => Pipe::Http { address: http::serve(server, carrier == Carrier::HttpSessions).await, session: None },
+            _ => Pipe::Http {
+                address: http::serve(server, carrier == Carrier::HttpSessions).await,
+                session: None,
+            },
         };
-        Self { carrier, era, declared, headers: Vec::new(), greeting: Value::Null, pipe, next: 1 }
+        Self {
+            carrier,
+            era,
+            declared,
+            headers: Vec::new(),
+            greeting: Value::Null,
+            pipe,
+            next: 1,
+        }
     }
 
     /// Another client of the same HTTP server.
     pub async fn beside(&self, era: Era, declared: Option<Value>) -> Self {
-        let Pipe::Http { address, .. } = self.pipe else { panic!("only HTTP servers take several clients") };
-        let pipe = Pipe::Http { address, session: None };
-        let mut client =
-            Self { carrier: self.carrier, era, declared, headers: Vec::new(), greeting: Value::Null, pipe, next: 1 };
+        let Pipe::Http { address, .. } = self.pipe else {
+            panic!("only HTTP servers take several clients")
+        };
+        let pipe = Pipe::Http {
+            address,
+            session: None,
+        };
+        let mut client = Self {
+            carrier: self.carrier,
+            era,
+            declared,
+            headers: Vec::new(),
+            greeting: Value::Null,
+            pipe,
+            next: 1,
+        };
         client.greet().await;
         client
     }
@@ -135,7 +175,13 @@ impl Client {
 
     async fn greet(&mut self) {
         match self.era {
-            Era::Modern => self.greeting = self.call("server/discover", json!({})).await.result().clone(),
+            Era::Modern => {
+                self.greeting = self
+                    .call("server/discover", json!({}))
+                    .await
+                    .result()
+                    .clone()
+            }
             Era::Legacy => {
                 let params = json!({
                     "protocolVersion": LEGACY,
@@ -157,7 +203,11 @@ impl Client {
 
     /// Params with what a modern client puts into `_meta`.
     pub fn stamped(&self, mut params: Value) -> Value {
-        if self.era == Era::Modern && params.pointer("/_meta/io.modelcontextprotocol~1protocolVersion").is_none() {
+        if self.era == Era::Modern
+            && params
+                .pointer("/_meta/io.modelcontextprotocol~1protocolVersion")
+                .is_none()
+        {
             let mut meta = params.get("_meta").cloned().unwrap_or_else(|| json!({}));
             meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
             meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "raw", "version": "1"});
@@ -170,7 +220,11 @@ impl Client {
     /// The headers that go with a frame.
     pub fn headers_for(&self, frame: &Value) -> Vec<(&'static str, String)> {
         let mut headers = self.headers.clone();
-        let has = |name: &str| self.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));
+        let has = |name: &str| {
+            self.headers
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        };
         let method = frame["method"].as_str().unwrap_or_default();
         let version = match self.era {
             Era::Modern => MODERN,
@@ -192,7 +246,11 @@ impl Client {
                 headers.push(("Mcp-Name", name.to_owned()));
             }
         }
-        if let Pipe::Http { session: Some(session), .. } = &self.pipe {
+        if let Pipe::Http {
+            session: Some(session),
+            ..
+        } = &self.pipe
+        {
             headers.push(("Mcp-Session-Id", session.clone()));
         }
         headers.retain(|(_, value)| !value.is_empty());
@@ -202,12 +260,14 @@ impl Client {
     /// One request and its answer; every frame is validated.
     pub async fn call(&mut self, method: &str, params: Value) -> Answer {
         let params = self.stamped(params);
-        self.send(json!({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params})).await
+        self.send(json!({"jsonrpc": "2.0", "id": self.next, "method": method, "params": params}))
+            .await
     }
 
     /// A tool call.
     pub async fn tool(&mut self, name: &str, arguments: Value) -> Answer {
-        self.call("tools/call", json!({"name": name, "arguments": arguments})).await
+        self.call("tools/call", json!({"name": name, "arguments": arguments}))
+            .await
     }
 
     /// One request frame as it is, except for its id, and its answer.
@@ -229,13 +289,19 @@ impl Client {
             }
         };
         let mut before = frames;
-        let answer = before.pop().unwrap_or_else(|| panic!("no answer to {frame}, status {status:?}"));
+        let answer = before
+            .pop()
+            .unwrap_or_else(|| panic!("no answer to {frame}, status {status:?}"));
         for frame in &before {
             frames::check(self.era, None, frame);
         }
         frames::check(self.era, Some(&method), &answer);
         assert_eq!(answer["id"], id, "{answer}");
-        Answer { status, frame: answer, before }
+        Answer {
+            status,
+            frame: answer,
+            before,
+        }
     }
 
     /// Gives a frame its id.
@@ -254,7 +320,11 @@ impl Client {
             Pipe::Stdio { .. } => self.write(&frame).await,
             Pipe::Http { address, .. } => {
                 let response = http::post(*address, &headers, &frame.to_string()).await;
-                assert_eq!((response.status, response.body.as_str()), (202, ""), "HDR-10: {frame}");
+                assert_eq!(
+                    (response.status, response.body.as_str()),
+                    (202, ""),
+                    "HDR-10: {frame}"
+                );
             }
         }
     }
@@ -265,24 +335,39 @@ impl Client {
     }
 
     pub async fn write_text(&mut self, text: &str) {
-        let Pipe::Stdio { write, .. } = &mut self.pipe else { panic!("only stdio has lines") };
-        write.write_all(format!("{text}\n").as_bytes()).await.unwrap();
+        let Pipe::Stdio { write, .. } = &mut self.pipe else {
+            panic!("only stdio has lines")
+        };
+        write
+            .write_all(format!("{text}\n").as_bytes())
+            .await
+            .unwrap();
     }
 
     /// Reads one line within `wait`; stdio only.
     pub async fn read(&mut self, wait: Duration) -> Option<Value> {
-        let Pipe::Stdio { read, .. } = &mut self.pipe else { panic!("only stdio has lines") };
+        let Pipe::Stdio { read, .. } = &mut self.pipe else {
+            panic!("only stdio has lines")
+        };
         let mut line = String::new();
-        let n = tokio::time::timeout(wait, read.read_line(&mut line)).await.ok()?.unwrap();
-        (n > 0).then(|| serde_json::from_str(&line).unwrap_or_else(|e| panic!("HDR-13, {e}: {line}")))
+        let n = tokio::time::timeout(wait, read.read_line(&mut line))
+            .await
+            .ok()?
+            .unwrap();
+        (n > 0)
+            .then(|| serde_json::from_str(&line).unwrap_or_else(|e| panic!("HDR-13, {e}: {line}")))
     }
 
     async fn until(&mut self, id: i64) -> Vec<Value> {
         let mut frames = Vec::new();
         loop {
             let wait = Duration::from_secs(20);
-            let frame = self.read(wait).await.unwrap_or_else(|| panic!("no answer to {id}; before: {frames:?}"));
-            let ours = frame.get("method").is_none() && (frame["id"] == id || frame.get("id").is_none());
+            let frame = self
+                .read(wait)
+                .await
+                .unwrap_or_else(|| panic!("no answer to {id}; before: {frames:?}"));
+            let ours =
+                frame.get("method").is_none() && (frame["id"] == id || frame.get("id").is_none());
             frames.push(frame);
             if ours {
                 return frames;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use mcp_ext_core::ExtensionSet;
 use mcp_ext_core::protocol::Era;
+use mcp_ext_core::{ExtensionSet, Negotiated};
 use mcp_ext_rmcp::ServerExtensions;
 use rmcp::model::*;
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
@@ -21,25 +21,46 @@ use crate::common::wire::{Carrier, Client};
 fn rmcp_source() -> PathBuf {
     let rustc = Command::new("rustc").arg("-vV").output().unwrap();
     let rustc = String::from_utf8(rustc.stdout).unwrap();
-    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let host = rustc
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
     // For this host alone: packages for others need not have been downloaded.
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", host, "--manifest-path"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--filter-platform",
+            host,
+            "--manifest-path",
+        ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     let rmcp = packages.iter().find(|p| p["name"] == "rmcp").unwrap();
-    PathBuf::from(rmcp["manifest_path"].as_str().unwrap()).parent().unwrap().join("src/handler/server.rs")
+    PathBuf::from(rmcp["manifest_path"].as_str().unwrap())
+        .parent()
+        .unwrap()
+        .join("src/handler/server.rs")
 }
 
 /// Names of the functions declared in `source` with exactly `indent` blanks in front.
 fn functions(source: &str, indent: usize) -> BTreeSet<String> {
     let name = |line: &str| {
         let rest = line.strip_prefix(&" ".repeat(indent))?;
-        let rest = rest.strip_prefix("async ").unwrap_or(rest).strip_prefix("fn ")?;
+        let rest = rest
+            .strip_prefix("async ")
+            .unwrap_or(rest)
+            .strip_prefix("fn ")?;
         Some(rest.split(['(', '<']).next()?.to_owned())
     };
     source.lines().filter_map(name).collect()
@@ -48,16 +69,24 @@ fn functions(source: &str, indent: usize) -> BTreeSet<String> {
 #[test]
 fn every_method_of_rmcps_server_trait_is_handed_on() {
     let source = std::fs::read_to_string(rmcp_source()).unwrap();
-    let start = source.find("macro_rules! server_handler_methods").expect("the trait's methods");
+    let start = source
+        .find("macro_rules! server_handler_methods")
+        .expect("the trait's methods");
     let end = source[start..].find("\n}\n").expect("their end") + start;
     let theirs = functions(&source[start..end], 8);
-    assert!(theirs.len() >= 32 && theirs.contains("on_custom_request"), "{theirs:?}");
+    assert!(
+        theirs.len() >= 32 && theirs.contains("on_custom_request"),
+        "{theirs:?}"
+    );
     let ours = include_str!("../../src/server/forward.rs");
     let start = ours.find("ServerHandler for WithExtensions<S>").unwrap();
     let end = ours[start..].find("\n}\n").unwrap() + start;
     let ours = functions(&ours[start..end], 4);
     let missing: Vec<_> = theirs.difference(&ours).collect();
-    assert!(missing.is_empty(), "rmcp has methods that are not handed on to the wrapped server: {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "rmcp has methods that are not handed on to the wrapped server: {missing:?}"
+    );
 }
 
 /// Notes the name of everything that reaches it.
@@ -69,9 +98,17 @@ impl Probe {
         self.0.lock().unwrap().push(name);
     }
 
-    fn refuse<T>(&self, name: &'static str) -> Result<T, ErrorData> {
+    /// Answers with its name and with what it can read of the negotiation.
+    fn refuse<T>(&self, name: &'static str, extensions: &Extensions) -> Result<T, ErrorData> {
         self.saw(name);
-        Err(ErrorData::new(ErrorCode(4200), name, None))
+        let negotiated = extensions.get::<Negotiated>();
+        let active = negotiated.map(|n| {
+            n.active()
+                .iter()
+                .map(|id| id.to_string())
+                .collect::<Vec<_>>()
+        });
+        Err(ErrorData::new(ErrorCode(4200), name, Some(json!(active))))
     }
 }
 
@@ -79,8 +116,8 @@ macro_rules! probes {
     ($($name:ident($($arg:ty),*) -> $result:ty;)*) => {
         #[expect(deprecated)]
         impl ServerHandler for Probe {
-            $(async fn $name(&self, $(_: $arg,)* _: RequestContext<RoleServer>) -> Result<$result, ErrorData> {
-                self.refuse(stringify!($name))
+            $(async fn $name(&self, $(_: $arg,)* context: RequestContext<RoleServer>) -> Result<$result, ErrorData> {
+                self.refuse(stringify!($name), &context.extensions)
             })*
 
             fn get_info(&self) -> ServerConfig {
@@ -131,8 +168,8 @@ macro_rules! probes {
                 Some(requested.clone())
             }
 
-            async fn listen(&self, _: SubscriptionContext) -> Result<(), ErrorData> {
-                self.refuse("listen")
+            async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+                self.refuse("listen", &context.request_context().extensions)
             }
 
             async fn on_cancelled(&self, _: CancelledNotificationParam, _: NotificationContext<RoleServer>) {
@@ -184,23 +221,71 @@ probes! {
 async fn every_request_and_notification_reaches_the_wrapped_server() {
     let requests: &[(Era, &str, Value, &str)] = &[
         (Era::Legacy, "ping", json!({}), "ping"),
-        (Era::Legacy, "logging/setLevel", json!({"level": "info"}), "set_level"),
-        (Era::Legacy, "resources/subscribe", json!({"uri": "x:y"}), "subscribe"),
-        (Era::Legacy, "resources/unsubscribe", json!({"uri": "x:y"}), "unsubscribe"),
-        (Era::Modern, "subscriptions/listen", json!({"notifications": {}}), "listen"),
+        (
+            Era::Legacy,
+            "logging/setLevel",
+            json!({"level": "info"}),
+            "set_level",
+        ),
+        (
+            Era::Legacy,
+            "resources/subscribe",
+            json!({"uri": "x:y"}),
+            "subscribe",
+        ),
+        (
+            Era::Legacy,
+            "resources/unsubscribe",
+            json!({"uri": "x:y"}),
+            "unsubscribe",
+        ),
+        (
+            Era::Modern,
+            "subscriptions/listen",
+            json!({"notifications": {}}),
+            "listen",
+        ),
         (Era::Modern, "tasks/get", json!({"taskId": "t"}), "get_task"),
-        (Era::Modern, "tasks/update", json!({"taskId": "t", "inputResponses": {}}), "update_task"),
-        (Era::Modern, "tasks/cancel", json!({"taskId": "t"}), "cancel_task"),
+        (
+            Era::Modern,
+            "tasks/update",
+            json!({"taskId": "t", "inputResponses": {}}),
+            "update_task",
+        ),
+        (
+            Era::Modern,
+            "tasks/cancel",
+            json!({"taskId": "t"}),
+            "cancel_task",
+        ),
         (Era::Modern, "skills/list", json!({}), "list_skills"),
-        (Era::Modern, "skills/get", json!({"uri": "skill://a/SKILL.md"}), "get_skill"),
-        (Era::Modern, "resources/directory/read", json!({"uri": "skill://a"}), "read_resource_directory"),
+        (
+            Era::Modern,
+            "skills/get",
+            json!({"uri": "skill://a/SKILL.md"}),
+            "get_skill",
+        ),
+        (
+            Era::Modern,
+            "resources/directory/read",
+            json!({"uri": "skill://a"}),
+            "read_resource_directory",
+        ),
     ];
     let both: &[(&str, Value, &str)] = &[
-        ("completion/complete", json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": "b"}}), "complete"),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": "b"}}),
+            "complete",
+        ),
         ("prompts/get", json!({"name": "p"}), "get_prompt"),
         ("prompts/list", json!({}), "list_prompts"),
         ("resources/list", json!({}), "list_resources"),
-        ("resources/templates/list", json!({}), "list_resource_templates"),
+        (
+            "resources/templates/list",
+            json!({}),
+            "list_resource_templates",
+        ),
         ("resources/read", json!({"uri": "x:y"}), "read_resource"),
         ("tools/call", json!({"name": "probe"}), "call_tool"),
         ("tools/list", json!({}), "list_tools"),
@@ -211,18 +296,48 @@ async fn every_request_and_notification_reaches_the_wrapped_server() {
         let probe = Probe::default();
         let server = probe.clone().with_extensions(grading::set().1).unwrap();
         assert!(server.get_tool("probe").is_none());
-        let declared = json!({"io.modelcontextprotocol/tasks": {}, "io.modelcontextprotocol/skills": {}});
+        let declared = json!({"io.modelcontextprotocol/tasks": {}, "io.modelcontextprotocol/skills": {}, grading::ID: {}});
         let mut client = Client::connect(server, Carrier::Stdio, era, Some(declared)).await;
-        let of_era = requests.iter().filter(|r| r.0 == era).map(|(_, m, p, s)| (*m, p, *s));
+        let of_era = requests
+            .iter()
+            .filter(|r| r.0 == era)
+            .map(|(_, m, p, s)| (*m, p, *s));
         for (method, params, saw) in both.iter().map(|(m, p, s)| (*m, p, *s)).chain(of_era) {
             let answer = client.call(method, params.clone()).await;
-            assert_eq!(answer.error()["code"], 4200, "{era:?} {method}: {}", answer.frame);
+            assert_eq!(
+                answer.error()["code"],
+                4200,
+                "{era:?} {method}: {}",
+                answer.frame
+            );
             assert_eq!(answer.error()["message"], saw, "{era:?} {method}");
+            // What was negotiated is readable in each of them, but for the two that rmcp gives us no way into.
+            let readable = if ["ping", "listen"].contains(&saw) {
+                Value::Null
+            } else {
+                json!([grading::ID])
+            };
+            assert_eq!(
+                answer.error().get("data").unwrap_or(&Value::Null),
+                &readable,
+                "{era:?} {method}"
+            );
         }
-        client.notify("notifications/cancelled", json!({"requestId": 99})).await;
-        client.notify("notifications/progress", json!({"progressToken": "t", "progress": 1})).await;
-        client.notify("notifications/roots/list_changed", json!({})).await;
-        client.notify("notifications/com.example/other/event", json!({})).await;
+        client
+            .notify("notifications/cancelled", json!({"requestId": 99}))
+            .await;
+        client
+            .notify(
+                "notifications/progress",
+                json!({"progressToken": "t", "progress": 1}),
+            )
+            .await;
+        client
+            .notify("notifications/roots/list_changed", json!({}))
+            .await;
+        client
+            .notify("notifications/com.example/other/event", json!({}))
+            .await;
         for _ in 0..100 {
             if probe.0.lock().unwrap().contains(&"on_custom_notification") {
                 break;
@@ -238,8 +353,14 @@ async fn every_request_and_notification_reaches_the_wrapped_server() {
     let mut expected = functions(&source[start..end], 8);
     // Asked at construction, where nothing is noted.
     expected.remove("get_info");
-    let missing: Vec<_> = expected.iter().filter(|name| !seen.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "never reached the wrapped server: {missing:?}");
+    let missing: Vec<_> = expected
+        .iter()
+        .filter(|name| !seen.contains(name.as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "never reached the wrapped server: {missing:?}"
+    );
 }
 
 /// The answers of a server behind an empty set, and what a set with extensions may change.
@@ -251,7 +372,10 @@ async fn neg_02_an_empty_set_changes_nothing() {
         for (method, params) in [
             ("tools/list", json!({})),
             ("tools/list", json!({"cursor": "2"})),
-            ("tools/call", json!({"name": "add", "arguments": {"a": 1, "b": 2}})),
+            (
+                "tools/call",
+                json!({"name": "add", "arguments": {"a": 1, "b": 2}}),
+            ),
             ("tools/call", json!({"name": "nobody", "arguments": {}})),
             ("prompts/list", json!({})),
             ("resources/list", json!({})),
@@ -266,7 +390,11 @@ async fn neg_02_an_empty_set_changes_nothing() {
         seen
     }
     async fn compare<S: ServerHandler + Clone>(server: S) {
-        for carrier in [Carrier::Stdio, Carrier::HttpSessions, Carrier::HttpStateless] {
+        for carrier in [
+            Carrier::Stdio,
+            Carrier::HttpSessions,
+            Carrier::HttpStateless,
+        ] {
             for era in [Era::Legacy, Era::Modern] {
                 let set = ExtensionSet::builder().build().unwrap();
                 let wrapped = server.clone().with_extensions(set).unwrap();

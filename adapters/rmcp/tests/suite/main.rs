@@ -2,15 +2,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-
-
-
 mod bad_input;
 mod checks;
+mod client;
 mod combinations;
 mod complete;
 
-
+mod facts_table;
 mod table;
 mod traps;
 
@@ -28,7 +26,10 @@ use common::wire::{Carrier, Client};
 /// Both extensions in front of a server with one tool, and a client of it.
 async fn start(carrier: Carrier, era: Era, declared: Option<Value>) -> (Arc<Lms>, Client) {
     let (lms, set) = grading::set();
-    (lms, Client::connect(wrapped(set), carrier, era, declared).await)
+    (
+        lms,
+        Client::connect(wrapped(set), carrier, era, declared).await,
+    )
 }
 
 fn wrapped(set: ExtensionSet) -> WithExtensions<DefaultRouter> {

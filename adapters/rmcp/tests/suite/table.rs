@@ -41,26 +41,36 @@ fn told(answer: &Answer) -> (&str, &Value) {
 
 async fn method_not_offered_modern(carrier: Carrier) {
     for name in ["com.example/elsewhere/list", LIVE] {
-        method(carrier, Era::Modern, name, grading::declared()).await.refused(-32601, 404);
+        method(carrier, Era::Modern, name, grading::declared())
+            .await
+            .refused(-32601, 404);
     }
 }
 
 async fn method_not_offered_legacy(carrier: Carrier) {
     for name in ["com.example/elsewhere/list", LIVE, MODERN_METHOD] {
-        method(carrier, Era::Legacy, name, grading::declared()).await.refused(-32601, 200);
+        method(carrier, Era::Legacy, name, grading::declared())
+            .await
+            .refused(-32601, 200);
     }
 }
 
 async fn method_not_declared_modern(carrier: Carrier) {
     let answer = method(carrier, Era::Modern, RUBRICS, None).await;
     let error = answer.refused(-32021, 400);
-    assert_eq!(error["data"], json!({"requiredCapabilities": {"extensions": {ID: {}}}}));
+    assert_eq!(
+        error["data"],
+        json!({"requiredCapabilities": {"extensions": {ID: {}}}})
+    );
 }
 
 async fn method_not_declared_legacy(carrier: Carrier) {
     let answer = method(carrier, Era::Legacy, RUBRICS, None).await;
     let error = answer.refused(-32601, 200);
-    assert_eq!(error["data"], json!({"extension": ID, "kind": "not_declared"}));
+    assert_eq!(
+        error["data"],
+        json!({"extension": ID, "kind": "not_declared"})
+    );
 }
 
 async fn settings_do_not_combine_modern(carrier: Carrier) {
@@ -85,16 +95,27 @@ async fn settings_do_not_combine_legacy(carrier: Carrier) {
 async fn gated_tool_not_negotiated_modern(carrier: Carrier) {
     let answer = gated(carrier, Era::Modern, None).await;
     let error = answer.refused(-32021, 400);
-    assert_eq!(error["data"], json!({"requiredCapabilities": {"extensions": {ID: {}}}}));
-    gated(carrier, Era::Modern, mismatched()).await.refused(-32021, 400);
+    assert_eq!(
+        error["data"],
+        json!({"requiredCapabilities": {"extensions": {ID: {}}}})
+    );
+    gated(carrier, Era::Modern, mismatched())
+        .await
+        .refused(-32021, 400);
 }
 
 async fn gated_tool_not_negotiated_legacy(carrier: Carrier) {
     let answer = gated(carrier, Era::Legacy, None).await;
     let (words, details) = told(&answer);
-    assert_eq!((&details["extension"], &details["kind"]), (&json!(ID), &json!("not_declared")));
+    assert_eq!(
+        (&details["extension"], &details["kind"]),
+        (&json!(ID), &json!("not_declared"))
+    );
     // The same words as a method's refusal.
-    assert_eq!(method(carrier, Era::Legacy, RUBRICS, None).await.error()["message"], words);
+    assert_eq!(
+        method(carrier, Era::Legacy, RUBRICS, None).await.error()["message"],
+        words
+    );
     let answer = gated(carrier, Era::Legacy, mismatched()).await;
     assert_eq!(told(&answer).1["kind"], "settings_mismatch");
 }
@@ -132,10 +153,25 @@ mod declaration_unknown_legacy {
 
     #[tokio::test]
     async fn http() {
-        let answer = method(Carrier::HttpStateless, Era::Legacy, RUBRICS, grading::declared()).await;
+        let answer = method(
+            Carrier::HttpStateless,
+            Era::Legacy,
+            RUBRICS,
+            grading::declared(),
+        )
+        .await;
         let data = &answer.refused(-32601, 200)["data"];
-        assert_eq!((&data["extension"], &data["kind"]), (&json!(ID), &json!("declaration_unknown")));
-        assert!(data["remedy"].as_str().unwrap().contains("clientCapabilities"), "what to do: {data}");
+        assert_eq!(
+            (&data["extension"], &data["kind"]),
+            (&json!(ID), &json!("declaration_unknown"))
+        );
+        assert!(
+            data["remedy"]
+                .as_str()
+                .unwrap()
+                .contains("clientCapabilities"),
+            "what to do: {data}"
+        );
     }
 
     #[tokio::test]
@@ -149,9 +185,13 @@ mod declaration_unknown_legacy {
     async fn http_remedy() {
         let (_, mut client) = start(Carrier::HttpStateless, Era::Legacy, grading::declared()).await;
         let mut params = course("c-1");
-        params["_meta"] = json!({"io.modelcontextprotocol/clientCapabilities": client.capabilities()});
+        params["_meta"] =
+            json!({"io.modelcontextprotocol/clientCapabilities": client.capabilities()});
         let answer = client.call(RUBRICS, params).await;
-        assert_eq!(answer.result()["titles"], json!(["c-1 for nobody, Some(10)"]));
+        assert_eq!(
+            answer.result()["titles"],
+            json!(["c-1 for nobody, Some(10)"])
+        );
     }
 }
 

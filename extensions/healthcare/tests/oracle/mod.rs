@@ -371,7 +371,7 @@ pub fn fold(text: &str) -> String {
         .map(|c| match c {
             'é' | 'è' | 'ë' => 'e',
             'ö' | 'ó' => 'o',
-            'ü' => 'u',
+            'ü' | 'ú' => 'u',
             'ñ' => 'n',
             other => other,
         })
