@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `client` | a typed client for each extension |
 //! | `rmcp` | [`rmcp`]: extensions in front of any rmcp server, typed clients over any rmcp client |
+//! | `tracing` | [`TracingObserver`]: gates and outcomes as `tracing` events |
 //! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
 //!
 //! No feature enables an extension: that takes a call of
@@ -59,6 +60,11 @@ pub use mcp_ext_macros::{
     __FacadeExtensionError as ExtensionError, __facade_extension as extension,
     __facade_handlers as handlers, __facade_settings as settings,
 };
+
+#[cfg(feature = "tracing")]
+mod observe;
+#[cfg(feature = "tracing")]
+pub use observe::TracingObserver;
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].
 #[cfg(feature = "healthcare")]

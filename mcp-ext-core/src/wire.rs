@@ -5,6 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::Era;
 
+/// The prefix of everything that ships here: identifiers of extensions and `_meta` keys. A placeholder until the account
+/// behind it is owned.
+pub const VENDOR_PREFIX: &str = "io.github.mcp-ext/";
+
 /// A JSON object.
 pub type JsonObject = Map<String, Value>;
 

@@ -794,3 +794,65 @@ fn params_by_position_are_refused() {
     }
     assert!(lms.calls.lock().unwrap().is_empty());
 }
+
+/// Writes down what it sees.
+struct Watcher(Arc<Mutex<Vec<String>>>);
+
+impl mcp_ext_core::Observer for Watcher {
+    fn gate(
+        &self,
+        extension: &str,
+        target: mcp_ext_core::request::Target<'_>,
+        refused: Option<i32>,
+    ) {
+        self.0
+            .lock()
+            .unwrap()
+            .push(format!("gate {extension} {} {refused:?}", target.name()));
+    }
+    fn now(&self) -> Option<std::time::Instant> {
+        Some(std::time::Instant::now())
+    }
+    fn done(
+        &self,
+        _: &str,
+        target: mcp_ext_core::request::Target<'_>,
+        error: Option<i32>,
+        started: Option<std::time::Instant>,
+    ) {
+        self.0.lock().unwrap().push(format!(
+            "done {} {error:?} {}",
+            target.name(),
+            started.is_some()
+        ));
+    }
+}
+
+#[test]
+fn an_observer_sees_gates_and_outcomes_and_never_params() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let set = ExtensionSet::builder()
+        .enable(GradingExtension::provide(Lms::default()))
+        .observer(Watcher(log.clone()))
+        .build()
+        .unwrap();
+    for (course, extensions) in [
+        ("planted-marker", declared()),
+        ("none", declared()),
+        ("planted-marker", json!({})),
+    ] {
+        let frame = modern(RUBRICS, json!({"course": course}), extensions);
+        raw_adapter(&set, &frame, SessionDeclaration::none(), None, None);
+    }
+    let log = log.lock().unwrap();
+    assert_eq!(
+        *log,
+        [
+            "gate com.example/grading com.example/grading/rubrics None",
+            "done com.example/grading/rubrics None true",
+            "gate com.example/grading com.example/grading/rubrics None",
+            "done com.example/grading/rubrics Some(4100) true",
+            "gate com.example/grading com.example/grading/rubrics Some(-32021)",
+        ]
+    );
+}

@@ -224,6 +224,7 @@ impl<'a> Pending<'a> {
         } = self;
         let enabled = &set.extensions[extension];
         let id = enabled.contract.id.as_str();
+        let started = set.observer.as_ref().and_then(|observer| observer.now());
         let cx = call.cx.clone();
         // Whatever way the call ends, nothing may be sent about it afterwards (SUB-7).
         let _ended = EndOnDrop(cx);
@@ -247,7 +248,7 @@ impl<'a> Pending<'a> {
                 (_, Some(method), _) => Target::Method(method.wire),
                 _ => Target::Method(item.name),
             };
-            observer.done(id, target, reply.as_ref().err().map(|e| e.code));
+            observer.done(id, target, reply.as_ref().err().map(|e| e.code), started);
         }
         reply
     }
