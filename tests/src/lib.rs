@@ -1,1 +1,44 @@
-//! mcp-ext.
+//! Tests that cross crates. What they share, and the examples of the README and of the book, which are run as tests.
+
+pub mod equivalent;
+
+macro_rules! examples {
+    ($($(#[$doc:meta])* $name:ident)*) => { $(
+        $(#[$doc])*
+        #[cfg(doctest)]
+        pub struct $name;
+    )* };
+}
+
+examples! {
+    #[doc = include_str!("../../README.md")]
+    Readme
+    #[doc = include_str!("../../docs/src/blocks.md")]
+    BookBlocks
+    #[doc = include_str!("../../docs/src/call.md")]
+    BookCall
+    #[doc = include_str!("../../docs/src/clients.md")]
+    BookClients
+    #[doc = include_str!("../../docs/src/command.md")]
+    BookCommand
+    #[doc = include_str!("../../docs/src/errors.md")]
+    BookErrors
+    #[doc = include_str!("../../docs/src/healthcare.md")]
+    BookHealthcare
+    #[doc = include_str!("../../docs/src/introduction.md")]
+    BookIntroduction
+    #[doc = include_str!("../../docs/src/keys.md")]
+    BookKeys
+    #[doc = include_str!("../../docs/src/negotiation.md")]
+    BookNegotiation
+    #[doc = include_str!("../../docs/src/provide.md")]
+    BookProvide
+    #[doc = include_str!("../../docs/src/public.md")]
+    BookPublic
+    #[doc = include_str!("../../docs/src/request.md")]
+    BookRequest
+    #[doc = include_str!("../../docs/src/rmcp.md")]
+    BookRmcp
+    #[doc = include_str!("../../docs/src/write.md")]
+    BookWrite
+}
