@@ -66,12 +66,7 @@ async fn stdio(server: WithExtensions<Bare>) -> Result<(), Error> {
     let running = match server.serve(rmcp::transport::stdio()).await {
         Ok(running) => running,
         // A client that went away before it said anything is no failure of ours.
-        Err(error)
-            if matches!(
-                error,
-                rmcp::service::ServerInitializeError::ConnectionClosed(_)
-            ) =>
-        {
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
             return Ok(());
         }
         Err(error) => return Err(error.into()),
