@@ -227,3 +227,104 @@ fn a_frame_of_100_mb_is_refused_in_bounded_memory() {
         assert_eq!(wait(&mut child), Some(0));
     }
 }
+
+#[test]
+fn a_server_over_http_gets_an_extension_and_the_proxy_ends_on_a_signal() {
+    let listening = |child: &mut Child| {
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        loop {
+            let line = lines.next().expect("it says where it listens").unwrap();
+            if let Some((_, rest)) = line.split_once("http://") {
+                let (address, _) = rest.split_once('/').unwrap();
+                // Whatever it says later has nobody to read it; it must not break for that.
+                std::thread::spawn(move || lines.for_each(drop));
+                return address.to_owned();
+            }
+        }
+    };
+    let mut server = Command::new(BIN)
+        .args(["serve", "--http", "127.0.0.1:0"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let upstream = format!("http://{}/mcp", listening(&mut server));
+    let mut proxy = Command::new(BIN)
+        .arg("wrap")
+        .args(ENABLED)
+        .args([
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            &upstream,
+            "--grace",
+            "1",
+        ])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let address = listening(&mut proxy);
+    let body = json!({"jsonrpc": "2.0", "id": 1, "method": SEARCH, "params": {"type": "Patient", "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"extensions": {"io.github.mcp-ext/healthcare-fhir": {}}},
+    }}})
+    .to_string();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    write!(
+        stream,
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: {SEARCH}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(answer.contains("\"synthetic\":true"), "{answer}");
+    for child in [&proxy, &server] {
+        let sent = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -TERM {}", child.id()))
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+    assert_eq!(wait(&mut proxy), Some(0));
+    server.wait().unwrap();
+}
+
+#[test]
+fn wrong_usage_is_said() {
+    for args in [
+        &["wrap"][..],
+        &["wrap", "--listen", "127.0.0.1:0"],
+        &["wrap", "--upstream", "http://127.0.0.1:1/mcp"],
+        &[
+            "wrap",
+            "--listen",
+            "127.0.0.1:0",
+            "--upstream",
+            "http://127.0.0.1:1/mcp",
+            "--",
+            "cat",
+        ],
+    ] {
+        let output = Command::new(BIN).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+    let open = [
+        "wrap",
+        "--listen",
+        "0.0.0.0:0",
+        "--upstream",
+        "http://127.0.0.1:1/mcp",
+        "--auth",
+        "none",
+    ];
+    let output = Command::new(BIN).args(open).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("only a loopback address"), "{said}");
+}

@@ -20,6 +20,7 @@ use crate::wire::{JsonObject, meta};
 /// What both contexts share: who calls, until when, and what can be sent back meanwhile.
 pub struct CallCx {
     pub(crate) contract: &'static Contract,
+    pub(crate) meta: Arc<JsonObject>,
     pub(crate) negotiated: Negotiated,
     pub(crate) principal: Option<Principal>,
     pub(crate) deadline: Option<Instant>,
@@ -58,7 +59,7 @@ impl CallCx {
 
     /// `_meta` of this request.
     pub fn meta(&self) -> &JsonObject {
-        self.negotiated.meta()
+        &self.meta
     }
 
     /// The W3C trace context of this request.

@@ -1,7 +1,11 @@
 //! The envelope of a raw JSON-RPC request: era, version, `_meta` and headers, for adapters that read frames
 //! themselves. SDKs do this on their own.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -42,8 +46,8 @@ pub struct Frame<'a> {
     pub method: &'a str,
     /// The target: the method, or the tool that `tools/call` names.
     pub tool: Option<String>,
-    /// `_meta`.
-    pub meta: JsonObject,
+    /// `_meta`, shared with what [`open`](Self::open) gives.
+    pub meta: Arc<JsonObject>,
     /// Params without `_meta`, or the arguments of a tool call.
     pub params: Option<Box<RawValue>>,
 }
@@ -54,24 +58,28 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// -32602 when params or `_meta` are not objects, or a tool call names no tool.
     pub fn read(method: &'a str, params: Option<&RawValue>) -> Result<Self, RpcError> {
-        let mut members: std::collections::BTreeMap<String, Box<RawValue>> = match params {
-            None => Default::default(),
-            Some(raw) if raw.get() == "null" => Default::default(),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
-                RpcError::new(code::INVALID_PARAMS, format!("the params of {} must be an object", shown(method)))
-                    .with_data(json!({ "kind": "malformed_params", "pointer": "/params", "expected": "an object" }))
-            })?,
+        let Members { meta, mut rest } = match params {
+            None => Members::default(),
+            Some(raw) if raw.get() == "null" => Members::default(),
+            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| unreadable(method, raw))?,
         };
-        let meta = match members.remove("_meta") {
-            None => JsonObject::new(),
-            Some(raw) => match serde_json::from_str(raw.get()) {
-                Ok(Value::Object(meta)) => meta,
-                Ok(other) => return Err(malformed_meta("/_meta", kind_of(&other))),
-                Err(_) => return Err(malformed_meta("/_meta", "something else")),
-            },
+        let meta = match meta {
+            None => Arc::default(),
+            Some(Value::Object(meta)) => Arc::new(meta),
+            Some(other) => return Err(malformed_meta("/_meta", kind_of(&other))),
+        };
+        // Of a name that comes twice the last one counts.
+        rest.sort_by(|(a, _), (b, _)| a.cmp(b));
+        rest.reverse();
+        rest.dedup_by(|(a, _), (b, _)| a == b);
+        rest.reverse();
+        let member = |name: &str| {
+            rest.binary_search_by(|(key, _)| (**key).cmp(name))
+                .ok()
+                .map(|at| rest[at].1)
         };
         if method != "tools/call" {
-            let params = serde_json::value::to_raw_value(&members)
+            let params = serde_json::value::to_raw_value(&Rest(&rest))
                 .map_err(|_| RpcError::new(code::INVALID_PARAMS, "the params cannot be read"))?;
             return Ok(Self {
                 method,
@@ -82,9 +90,7 @@ impl<'a> Frame<'a> {
         }
         #[derive(Deserialize)]
         struct Name(String);
-        let name = members
-            .get("name")
-            .and_then(|raw| serde_json::from_str::<Name>(raw.get()).ok());
+        let name = member("name").and_then(|raw| serde_json::from_str::<Name>(raw.get()).ok());
         let Some(Name(name)) = name else {
             return Err(RpcError::new(code::INVALID_PARAMS, "tools/call must name a tool: params.name, a string")
                 .with_data(json!({ "kind": "malformed_params", "pointer": "/params/name", "expected": "a string" })));
@@ -93,7 +99,7 @@ impl<'a> Frame<'a> {
             method,
             tool: Some(name),
             meta,
-            params: members.remove("arguments"),
+            params: member("arguments").map(RawValue::to_owned),
         })
     }
 
@@ -122,6 +128,61 @@ impl<'a> Frame<'a> {
         }
         Ok(incoming)
     }
+}
+
+/// The members of params: `_meta` read, the others as text.
+#[derive(Default)]
+struct Members<'a> {
+    meta: Option<Value>,
+    rest: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+        struct Read<'a>(Members<'a>);
+        impl<'de: 'a, 'a> Visitor<'de> for Read<'a> {
+            type Value = Members<'a>;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(mut self, mut map: M) -> Result<Members<'a>, M::Error> {
+                while let Some(Key(key)) = map.next_key()? {
+                    if key == "_meta" {
+                        self.0.meta = Some(map.next_value()?);
+                    } else {
+                        self.0.rest.push((key, map.next_value()?));
+                    }
+                }
+                Ok(self.0)
+            }
+        }
+        from.deserialize_map(Read(Members::default()))
+    }
+}
+
+struct Rest<'a>(&'a [(Cow<'a, str>, &'a RawValue)]);
+
+impl Serialize for Rest<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+/// Why params that are well-formed JSON cannot be read: they are no object, or a value in `_meta` is out of bounds.
+fn unreadable(method: &str, params: &RawValue) -> RpcError {
+    if params.get().starts_with('{') {
+        return malformed_meta("/_meta", "something else");
+    }
+    RpcError::new(
+        code::INVALID_PARAMS,
+        format!("the params of {} must be an object", shown(method)),
+    )
+    .with_data(json!({ "kind": "malformed_params", "pointer": "/params", "expected": "an object" }))
 }
 
 /// Checks the envelope of a request; gives its era and version.

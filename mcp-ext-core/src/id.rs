@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `parse`, `from_static`, [`FromStr`] | names one may give to what is one's own: reserved ones are refused |
 //! | `parse_official`, `from_static_official` | the names of the official extensions as well |
-//! | [`Deserialize`](serde::Deserialize) | every name the grammar admits, since a peer speaks of other people's extensions too |
+//! | `Deserialize` | every name the grammar admits, since a peer speaks of other people's extensions too |
 
 use std::borrow::{Borrow, Cow};
 use std::fmt;

@@ -7,84 +7,114 @@ use crate::id::ExtensionId;
 use crate::protocol::{Era, ProtocolVersion};
 use crate::request::{Declared, SessionDeclaration, declared};
 use crate::set::SetInner;
-use crate::wire::JsonObject;
+use crate::wire::{JsonObject, meta};
 
 /// What was negotiated for one request. Adapters put it where the wrapped server's own handlers can read it.
 #[derive(Clone)]
-pub struct Negotiated(Arc<Inner>);
-
-struct Inner {
+pub struct Negotiated {
     set: Arc<SetInner>,
     era: Era,
     version: Option<ProtocolVersion>,
-    meta: JsonObject,
-    session: SessionDeclaration,
+    declaring: Declaring,
+}
+
+/// Where it is known from what the client declared.
+#[derive(Clone)]
+enum Declaring {
+    /// `_meta` of a call of ours, which the call holds anyhow, and its session.
+    Call(Arc<JsonObject>, SessionDeclaration),
+    /// The declaration alone: the session's, or the one of a request, kept by the set.
+    Alone(SessionDeclaration),
 }
 
 impl Negotiated {
-    pub(crate) fn new(
+    /// For a call of ours.
+    pub(crate) fn of_call(
         set: Arc<SetInner>,
         era: Era,
         version: Option<ProtocolVersion>,
-        meta: JsonObject,
+        meta: Arc<JsonObject>,
         session: SessionDeclaration,
     ) -> Self {
-        Self(Arc::new(Inner {
+        Self {
             set,
             era,
             version,
-            meta,
-            session,
-        }))
+            declaring: Declaring::Call(meta, session),
+        }
+    }
+
+    /// For a request of which only the declaration is kept.
+    pub(crate) fn of_request(
+        set: Arc<SetInner>,
+        era: Era,
+        version: Option<ProtocolVersion>,
+        meta: &JsonObject,
+        session: SessionDeclaration,
+    ) -> Self {
+        let alone = if meta.contains_key(meta::CLIENT_CAPABILITIES) {
+            // A malformed declaration is refused before a call of ours; towards others it counts as none.
+            let declared = declared(era, meta, &session, set.limits.max_declared);
+            match declared.unwrap_or(Declared::Known(None)) {
+                Declared::Known(map) => {
+                    SessionDeclaration::Known(map.map(|map| set.declarations.share(map)))
+                }
+                Declared::Unknown => SessionDeclaration::Unknown,
+            }
+        } else if era == Era::Modern {
+            SessionDeclaration::none()
+        } else {
+            session
+        };
+        Self {
+            set,
+            era,
+            version,
+            declaring: Declaring::Alone(alone),
+        }
     }
 
     /// The era of the request.
     pub fn era(&self) -> Era {
-        self.0.era
+        self.era
     }
 
     /// The core revision of the request, where it is known.
     pub fn version(&self) -> Option<ProtocolVersion> {
-        self.0.version
-    }
-
-    /// `_meta` of the request.
-    pub fn meta(&self) -> &JsonObject {
-        &self.0.meta
+        self.version
     }
 
     fn declared(&self) -> Declared<'_> {
-        // A malformed declaration is refused before a call of ours; towards others it counts as none.
-        declared(
-            self.0.era,
-            &self.0.meta,
-            &self.0.session,
-            self.0.set.limits.max_declared,
-        )
-        .unwrap_or(Declared::Known(None))
+        match &self.declaring {
+            Declaring::Call(meta, session) => {
+                declared(self.era, meta, session, self.set.limits.max_declared)
+                    .unwrap_or(Declared::Known(None))
+            }
+            Declaring::Alone(SessionDeclaration::Known(map)) => Declared::Known(map.as_deref()),
+            Declaring::Alone(SessionDeclaration::Unknown) => Declared::Unknown,
+        }
     }
 
     /// The negotiated settings of `E`; `None` when it is not enabled, not declared, or the settings do not combine.
     pub fn settings<E: Extension>(&self) -> Option<Arc<E::Negotiated>> {
-        let extension = self.0.set.extension(&E::CONTRACT.id)?;
+        let extension = self.set.extension(&E::CONTRACT.id)?;
         extension
-            .effective(self.0.era, self.0.version, &self.declared())?
+            .effective(self.era, self.version, &self.declared())?
             .downcast()
             .ok()
     }
 
     /// Whether `id` is in force.
     pub fn is_active(&self, id: &ExtensionId) -> bool {
-        self.0.set.extension(id).is_some_and(|e| {
-            e.effective(self.0.era, self.0.version, &self.declared())
+        self.set.extension(id).is_some_and(|e| {
+            e.effective(self.era, self.version, &self.declared())
                 .is_some()
         })
     }
 
     /// Every extension in force, sorted.
     pub fn active(&self) -> Vec<&ExtensionId> {
-        self.0
-            .set
+        self.set
             .extensions
             .iter()
             .map(|e| &e.contract.id)
@@ -96,7 +126,7 @@ impl Negotiated {
 impl std::fmt::Debug for Negotiated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Negotiated")
-            .field("era", &self.0.era)
+            .field("era", &self.era)
             .field("active", &self.active())
             .finish()
     }

@@ -64,7 +64,7 @@ pub struct Incoming<'a> {
     /// Its params, without `_meta`.
     pub params: Params<'a>,
     /// Its `_meta`, untouched.
-    pub meta: JsonObject,
+    pub meta: Arc<JsonObject>,
     /// What the client declared for the whole session (legacy). Ignored in the modern era.
     pub session: SessionDeclaration,
     /// Who calls, if the transport authenticated anyone.
@@ -90,7 +90,7 @@ impl<'a> Incoming<'a> {
             },
             target,
             params: Params::None,
-            meta: JsonObject::new(),
+            meta: Arc::default(),
             session: SessionDeclaration::none(),
             principal: None,
             deadline: None,
@@ -109,8 +109,8 @@ impl<'a> Incoming<'a> {
 
     /// Sets `_meta`.
     #[must_use]
-    pub fn meta(mut self, meta: JsonObject) -> Self {
-        self.meta = meta;
+    pub fn meta(mut self, meta: impl Into<Arc<JsonObject>>) -> Self {
+        self.meta = meta.into();
         self
     }
 

@@ -198,7 +198,7 @@ fn sub_13_progress_grows_and_only_for_a_token() {
 
     let silent = Arc::new(Sent::default());
     let mut without = incoming("com.example/upper/upper", declared);
-    without.meta.remove("progressToken");
+    Arc::make_mut(&mut without.meta).remove("progressToken");
     without.notify = Some(silent.clone());
     let Route::Call(pending) = set.route(without) else {
         panic!("not accepted")

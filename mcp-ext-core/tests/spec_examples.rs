@@ -75,7 +75,7 @@ fn forwarded(set: &ExtensionSet, frame: &Value) -> Value {
         }
     }
     if !incoming.meta.is_empty() {
-        members.insert("_meta".into(), Value::Object(incoming.meta.clone()));
+        members.insert("_meta".into(), Value::Object((*incoming.meta).clone()));
     }
     let mut out = frame.clone();
     if !members.is_empty() {

@@ -594,7 +594,7 @@ fn negotiated(set: &ExtensionSet, declared: &Value) -> Negotiated {
     set.negotiated(
         Era::Modern,
         None,
-        declaring(declared),
+        &declaring(declared),
         SessionDeclaration::none(),
     )
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use mcp_ext_core::request::Target;
 use mcp_ext_core::{ExtensionId, ExtensionSet, Gap};
 use rmcp::ServerHandler;
-use rmcp::model::Tool;
+use rmcp::model::{ClientCapabilities, Implementation, InitializeRequestParams, Tool};
 
 use advertise::Advertisements;
 use tools::Taken;
@@ -101,7 +101,13 @@ pub trait ServerExtensions: ServerHandler + Sized {
     fn with_extensions(self, set: ExtensionSet) -> Result<WithExtensions<Self>, AdapterError> {
         let info = self.get_info();
         let server = info.server_info.name.clone();
-        let theirs = info.capabilities.extensions.unwrap_or_default();
+        let mut theirs = info.capabilities.extensions.unwrap_or_default();
+        // A wrapped wrapper says what it adds only when a client asks.
+        let hello =
+            InitializeRequestParams::new(ClientCapabilities::default(), Implementation::default());
+        if let Ok(answer) = self.negotiate_initialize(&hello) {
+            theirs.extend(answer.capabilities.extensions.unwrap_or_default());
+        }
         for contract in set.contracts() {
             let id = contract.id.as_str();
             if let Some(theirs) = theirs.keys().find(|key| key.eq_ignore_ascii_case(id)) {

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 
 use serde_json::{Value, json};
 
-use super::cache::Cache;
+use super::cache::{Cache, Declarations};
 use super::gate::{REVISION, ask_for};
 use super::tools::ToolEntry;
 use super::{Enabled, ExtensionSet, SetInner};
@@ -593,6 +593,10 @@ impl ExtensionSetBuilder {
                 protocol,
                 observer,
                 in_flight: AtomicUsize::new(0),
+                declarations: Declarations::new(
+                    limits.negotiation_cache,
+                    limits.max_cached_settings_bytes,
+                ),
             }),
             server_info: None,
         })

@@ -1,7 +1,7 @@
 //! Negotiated settings, kept per declared object: the same client sends the same object on every request.
 
 use std::collections::VecDeque;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use super::Enabled;
 use crate::extension::{AnySettings, NegotiationFailure};
@@ -43,6 +43,41 @@ impl Cache {
             entries.pop_front();
         }
         entries.push_back((declared.clone(), settings.clone()));
+    }
+}
+
+/// Declarations of clients, so that what is negotiated for a request can be handed on without a copy of its `_meta`.
+pub(crate) struct Declarations {
+    entries: RwLock<VecDeque<Arc<JsonObject>>>,
+    capacity: usize,
+    max_bytes: usize,
+}
+
+impl Declarations {
+    pub(crate) fn new(capacity: usize, max_bytes: usize) -> Self {
+        Self {
+            entries: RwLock::new(VecDeque::new()),
+            capacity,
+            max_bytes,
+        }
+    }
+
+    /// The one that is kept, or a copy, which is kept from now on if it is not too large.
+    pub(crate) fn share(&self, declared: &JsonObject) -> Arc<JsonObject> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = entries.iter().find(|kept| ***kept == *declared) {
+            return kept.clone();
+        }
+        drop(entries);
+        let copy = Arc::new(declared.clone());
+        if self.capacity > 0 && super::route::size_of_object(declared) <= self.max_bytes {
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            if entries.len() >= self.capacity {
+                entries.pop_front();
+            }
+            entries.push_back(copy.clone());
+        }
+        copy
     }
 }
 

@@ -44,7 +44,7 @@ use crate::wire::JsonObject;
 #[derive(Clone)]
 pub struct ExtensionSet {
     pub(crate) inner: Arc<SetInner>,
-    server_info: Option<Arc<serde_json::Value>>,
+    server_info: Option<Arc<route::ServerInfo>>,
 }
 
 pub(crate) struct SetInner {
@@ -57,6 +57,7 @@ pub(crate) struct SetInner {
     pub(crate) protocol: ProtocolRange,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) in_flight: AtomicUsize,
+    pub(crate) declarations: cache::Declarations,
 }
 
 /// One enabled extension.
@@ -139,7 +140,7 @@ impl ExtensionSet {
     /// The same set, stamping `server_info` (an `Implementation` object) on its own modern answers.
     #[must_use]
     pub fn with_server_info(mut self, server_info: serde_json::Value) -> Self {
-        self.server_info = Some(Arc::new(server_info));
+        self.server_info = Some(Arc::new(route::ServerInfo::new(server_info)));
         self
     }
 
@@ -168,15 +169,15 @@ impl ExtensionSet {
         self.inner.find(target).is_some()
     }
 
-    /// What is in force for a request, for handlers of the wrapped server.
+    /// What is in force for a request with this `_meta`, for handlers of the wrapped server.
     pub fn negotiated(
         &self,
         era: Era,
         version: Option<ProtocolVersion>,
-        meta: JsonObject,
+        meta: &JsonObject,
         session: SessionDeclaration,
     ) -> Negotiated {
-        Negotiated::new(self.inner.clone(), era, version, meta, session)
+        Negotiated::of_request(self.inner.clone(), era, version, meta, session)
     }
 
     /// Takes a notification of the client. `true`: it is one of an enabled extension's, and must not be forwarded.

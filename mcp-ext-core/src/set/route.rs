@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Instant;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::gate::Gated;
@@ -50,7 +49,7 @@ pub struct Pending<'a> {
 #[derive(Debug)]
 pub enum Reply {
     /// As JSON text, when the params came as text.
-    Raw(Box<RawValue>),
+    Text(String),
     /// As an object.
     Object(JsonObject),
 }
@@ -63,14 +62,31 @@ impl Reply {
     pub fn into_object(self) -> Result<JsonObject, serde_json::Error> {
         match self {
             Self::Object(object) => Ok(object),
-            Self::Raw(raw) => serde_json::from_str(raw.get()),
+            Self::Text(text) => serde_json::from_str(&text),
         }
     }
 }
 
 struct Stamp {
     modern: bool,
-    server_info: Option<Arc<Value>>,
+    server_info: Option<Arc<ServerInfo>>,
+}
+
+/// Who the server says it is.
+pub(super) struct ServerInfo {
+    value: Value,
+    /// The start of a result that is stamped with it, without what follows the stamp.
+    opening: String,
+}
+
+/// The start of a result that is stamped without `serverInfo`.
+const OPENING: &str = "{\"resultType\":\"complete\"";
+
+impl ServerInfo {
+    pub(super) fn new(value: Value) -> Self {
+        let opening = format!("{OPENING},\"_meta\":{{\"{}\":{value}}}", meta::SERVER_INFO);
+        Self { value, opening }
+    }
 }
 
 /// One place of [`Limits::max_concurrent`](crate::Limits::max_concurrent); given back on drop.
@@ -171,7 +187,8 @@ pub(super) fn route<'a>(set: &ExtensionSet, incoming: Incoming<'a>) -> Route<'a>
     };
     let cx = Arc::new(CallCx {
         contract: enabled.contract,
-        negotiated: Negotiated::new(inner.clone(), era, version, meta, session),
+        negotiated: Negotiated::of_call(inner.clone(), era, version, meta.clone(), session),
+        meta,
         principal,
         deadline,
         cancel,
@@ -413,7 +430,7 @@ fn method_reply(
         Ok(Payload::Value(Value::Object(object))) => {
             form_of(stamp.object(object, finished.meta), form)
         }
-        Ok(Payload::Text(text)) if text.starts_with('{') => stamp.text(&text),
+        Ok(Payload::Text(text)) if text.starts_with('{') => Ok(stamp.text(&text)),
         Ok(_) => Err(RpcError::new(
             code::INTERNAL_ERROR,
             "the handler's result is not a JSON object",
@@ -441,7 +458,7 @@ fn tool_reply(
             let result = format!(
                 "{{\"content\":[{{\"type\":\"text\",\"text\":{quoted}}}],\"structuredContent\":{text}}}"
             );
-            return stamp.text(&result);
+            return Ok(stamp.text(&result));
         }
         Ok(Payload::Value(mut value)) => {
             if let Some(schema) = schema {
@@ -471,8 +488,8 @@ fn tool_reply(
 fn form_of(object: JsonObject, form: Form) -> Result<Reply, RpcError> {
     match form {
         Form::Value => Ok(Reply::Object(object)),
-        Form::Text => serde_json::value::to_raw_value(&object)
-            .map(Reply::Raw)
+        Form::Text => serde_json::to_string(&object)
+            .map(Reply::Text)
             .map_err(|_| {
                 RpcError::new(
                     code::INTERNAL_ERROR,
@@ -487,7 +504,7 @@ impl Stamp {
         if self.modern {
             object.insert("resultType".into(), "complete".into());
             if let Some(info) = &self.server_info {
-                own.insert(meta::SERVER_INFO.into(), Value::clone(info));
+                own.insert(meta::SERVER_INFO.into(), info.value.clone());
             }
         }
         if !own.is_empty() {
@@ -498,26 +515,20 @@ impl Stamp {
 
     /// Splices the stamp into the text of an object that has neither `resultType` nor `_meta`, which the build
     /// checked.
-    fn text(&self, text: &str) -> Result<Reply, RpcError> {
-        let mut out = String::with_capacity(text.len() + 128);
-        out.push('{');
+    fn text(&self, text: &str) -> Reply {
+        let opening = match (self.modern, &self.server_info) {
+            (false, _) => "{",
+            (true, None) => OPENING,
+            (true, Some(info)) => &info.opening,
+        };
         let body = text.trim_start().strip_prefix('{').unwrap_or(text);
-        if self.modern {
-            out.push_str("\"resultType\":\"complete\"");
-            if let Some(info) = &self.server_info {
-                out.push_str(&format!(",\"_meta\":{{\"{}\":{info}}}", meta::SERVER_INFO));
-            }
-            if !body.trim_start().starts_with('}') {
-                out.push(',');
-            }
+        let mut out = String::with_capacity(opening.len() + 1 + body.len());
+        out.push_str(opening);
+        if self.modern && !body.trim_start().starts_with('}') {
+            out.push(',');
         }
         out.push_str(body);
-        RawValue::from_string(out).map(Reply::Raw).map_err(|_| {
-            RpcError::new(
-                code::INTERNAL_ERROR,
-                "the result could not be written as JSON",
-            )
-        })
+        Reply::Text(out)
     }
 }
 
@@ -560,6 +571,8 @@ fn check_mcp_name(item: &Item, incoming: &Incoming<'_>) -> Result<(), RpcError> 
 fn check_size(params: &Params<'_>, limits: &crate::Limits, id: &str) -> Result<(), RpcError> {
     let (depth, bytes) = match params {
         Params::None => return Ok(()),
+        // Text with few brackets cannot be deep, whatever they enclose.
+        Params::Raw(raw) if openings(raw.get()) <= limits.max_depth => (0, raw.get().len()),
         Params::Raw(raw) => (depth_of_text(raw.get()), raw.get().len()),
         Params::Value(value) => measure(value, limits),
     };
@@ -632,6 +645,10 @@ pub(crate) fn size_of_object(object: &JsonObject) -> usize {
         .iter()
         .map(|(key, value)| key.len() + 4 + size(value))
         .sum::<usize>()
+}
+
+fn openings(text: &str) -> usize {
+    text.bytes().filter(|b| matches!(b, b'{' | b'[')).count()
 }
 
 /// The deepest nesting in JSON text that has already been found well-formed.

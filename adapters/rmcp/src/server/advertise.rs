@@ -7,12 +7,15 @@ use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use rmcp::model::{ExtensionCapabilities, ServerCapabilities, ToolsCapability};
 use serde_json::Value;
 
-/// One advertisement for each core revision, one for each era whose revision is not known, and one over all of them.
+/// The prefix of the identifiers that rmcp itself looks for.
+const OFFICIAL: &str = "io.modelcontextprotocol/";
+
+/// One advertisement for each core revision, one for each era whose revision is not known, and one for rmcp itself.
 pub(super) struct Advertisements {
     revisions: Vec<(ProtocolVersion, Advertisement)>,
     modern: Advertisement,
     legacy: Advertisement,
-    any: Advertisement,
+    rmcp: Advertisement,
 }
 
 /// Whom an advertisement is for.
@@ -20,8 +23,9 @@ pub(super) struct Advertisements {
 pub(super) enum Audience {
     /// Clients of one era, and of one core revision if it is known.
     Of(Era, Option<ProtocolVersion>),
-    /// Whoever asks rmcp what the server is, outside of a request.
-    Anyone,
+    /// rmcp, which asks on every request without a session whether it may serve what is official, and for nothing else:
+    /// the settings of all extensions would be copied each time.
+    Rmcp,
 }
 
 #[derive(Default)]
@@ -53,22 +57,25 @@ impl Advertisements {
             .collect();
         let modern = Advertisement::of(set, Era::Modern, None);
         let legacy = Advertisement::of(set, Era::Legacy, None);
-        let mut any = Advertisement {
-            extensions: modern.extensions.clone(),
+        let official = modern.extensions.iter().chain(&legacy.extensions);
+        let rmcp = Advertisement {
+            extensions: official
+                .filter(|(id, _)| id.starts_with(OFFICIAL))
+                .map(|(id, settings)| (id.clone(), settings.clone()))
+                .collect(),
             tools: modern.tools || legacy.tools,
         };
-        any.extensions.extend(legacy.extensions.clone());
         Self {
             revisions,
             modern,
             legacy,
-            any,
+            rmcp,
         }
     }
 
     fn to(&self, audience: Audience) -> &Advertisement {
         let Audience::Of(era, version) = audience else {
-            return &self.any;
+            return &self.rmcp;
         };
         let known = version.and_then(|version| self.revisions.iter().find(|(v, _)| *v == version));
         match (known, era) {

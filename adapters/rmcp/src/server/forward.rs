@@ -33,11 +33,9 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
 
     fn get_info(&self) -> ServerConfig {
         let mut info = self.inner.get_info();
-        self.shared.advertisements.merge(
-            Audience::Anyone,
-            &mut info.capabilities,
-            &self.shared.set,
-        );
+        self.shared
+            .advertisements
+            .merge(Audience::Rmcp, &mut info.capabilities, &self.shared.set);
         info
     }
 
@@ -93,12 +91,13 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         if self.owns_tool(&request.name) {
-            return self.own_tool(request, context).await;
+            // Boxed, so that it does not enlarge the future of every request, which rmcp moves about.
+            return Box::pin(self.own_tool(request, context)).await;
         }
         let (era, version) = incoming::era(&context);
         let answer = self
             .inner
-            .call_tool(request, self.negotiated(context))
+            .call_tool(request, self.negotiated_for(era, version, context))
             .await;
         match answer {
             // With the set's tools there is a `tools/call`, even where the wrapped server has none.
@@ -119,7 +118,7 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         if self.shared.set.owns(Target::Method(&request.method)) {
-            return self.own_method(request, context).await;
+            return Box::pin(self.own_method(request, context)).await;
         }
         let core = own::decoded(&request.method).map(|method| (method, incoming::era(&context)));
         let answer = self

@@ -36,12 +36,14 @@ impl<S: ServerHandler> WithExtensions<S> {
             }
         };
         let reply = tokio::select! {
+            // The call first: one that is done at once needs neither timer nor waiter.
+            biased;
+            reply = tokio::time::timeout(limit, pending.run()) => reply,
             // A cancelled call's future is dropped here; rmcp drops whatever is answered.
             () = context.ct.cancelled() => {
                 return Err(RpcError::new(code::INTERNAL_ERROR, "the call was cancelled")
                     .with_data(json!({ "kind": "cancelled" })));
             }
-            reply = tokio::time::timeout(limit, pending.run()) => reply,
         };
         let reply = reply.unwrap_or_else(|_| {
             let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
@@ -92,12 +94,24 @@ impl<S: ServerHandler> WithExtensions<S> {
     /// The context with what was negotiated in it, for the wrapped server's handlers.
     pub(super) fn negotiated(
         &self,
-        mut context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> RequestContext<RoleServer> {
         let (era, version) = incoming::era(&context);
+        self.negotiated_for(era, version, context)
+    }
+
+    /// The same where era and version are already known.
+    pub(super) fn negotiated_for(
+        &self,
+        era: Era,
+        version: Option<ProtocolVersion>,
+        mut context: RequestContext<RoleServer>,
+    ) -> RequestContext<RoleServer> {
         let session = incoming::session(&context, era);
-        let meta = context.meta.0.0.clone();
-        let negotiated: Negotiated = self.shared.set.negotiated(era, version, meta, session);
+        let negotiated: Negotiated =
+            self.shared
+                .set
+                .negotiated(era, version, &context.meta.0.0, session);
         context.extensions.insert(negotiated);
         context
     }

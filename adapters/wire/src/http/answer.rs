@@ -1,0 +1,361 @@
+//! A request that is answered here: who asks, in which era, and the answer as JSON or as a stream.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
+use http_body::{Body, Frame as BodyFrame};
+use mcp_ext_core::envelope::{Frame, Headers, era_of};
+use mcp_ext_core::protocol::Era;
+use mcp_ext_core::request::{BoxFuture, Notifier, NotifyError, SessionDeclaration};
+use mcp_ext_core::wire::{JsonObject, code};
+use mcp_ext_core::{Principal, RpcError};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::time::Interval;
+
+use super::ask::{Asked, ask};
+use super::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION, check_tool, value};
+use super::layer::Inner;
+use super::sse::event;
+use super::state::{Running, Session, State};
+use super::{Auth, WireBody, empty, json as json_response};
+use crate::message::{Id, Message, answer_frame, error_frame, notification_frame, text, trimmed};
+use crate::own::{self, Routed};
+
+/// The headers of a request that the protocol gives a meaning.
+struct Said {
+    protocol_version: Option<String>,
+    method: Option<String>,
+    name: Option<String>,
+    session: bool,
+}
+
+impl Said {
+    fn headers(&self) -> Headers<'_> {
+        Headers {
+            protocol_version: self.protocol_version.as_deref(),
+            method: self.method.as_deref(),
+            name: self.name.as_deref(),
+            session: self.session,
+        }
+    }
+}
+
+pub(super) async fn own<E>(
+    state: Arc<State>,
+    inner: Inner<E>,
+    parts: Parts,
+    bytes: Bytes,
+) -> Result<Response<WireBody>, E> {
+    let session_id = value(&parts.headers, &SESSION);
+    let session = session_id.as_deref().and_then(|id| state.session(id));
+    let said = Said {
+        protocol_version: value(&parts.headers, &PROTOCOL_VERSION),
+        method: value(&parts.headers, &METHOD),
+        name: value(&parts.headers, &NAME),
+        session: session.is_some(),
+    };
+    let Some(era) = era(&bytes, &said) else {
+        return inner.forward(parts, bytes).await;
+    };
+    // A session that was not opened through here, and a request that belongs to none where the server has sessions,
+    // are the server's to answer.
+    let orphan =
+        era == Era::Legacy && session.is_none() && (session_id.is_some() || !state.is_stateless());
+    if orphan {
+        return inner.forward(parts, bytes).await;
+    }
+    if state.options.auth == Auth::None && !loopback_origin(&parts.headers) {
+        return Ok(empty(StatusCode::FORBIDDEN));
+    }
+    if !state.remembers(state.asked_as(&parts.headers), era) {
+        match ask(&state, &inner, &parts, era).await? {
+            Asked::Yes => {}
+            Asked::No => return inner.forward(parts, bytes).await,
+            Asked::Relay(response) => {
+                if let (StatusCode::NOT_FOUND, Some(id)) = (response.status(), &session_id) {
+                    state.close_session(id);
+                }
+                return Ok(*response);
+            }
+        }
+    }
+    let asking = Asking {
+        principal: state.principal(&parts),
+        headers: parts.headers,
+        bytes,
+        said,
+        era,
+        session: session_id.zip(session),
+    };
+    Ok(respond(state, asking).await)
+}
+
+/// The era of a request; `None` when it cannot be read as one after all.
+fn era(bytes: &[u8], said: &Said) -> Option<Era> {
+    let message = Message::read(trimmed(bytes))?;
+    let method = message.method()?;
+    // Params that are malformed are refused later, in the era that the headers say.
+    let meta = Frame::read(&method, message.params)
+        .map(|frame| frame.meta)
+        .unwrap_or_default();
+    Some(era_of(&method, &meta, Some(&said.headers())))
+}
+
+/// Whether `Origin` is absent or of this machine.
+fn loopback_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return true;
+    };
+    let uri = origin.to_str().ok().and_then(|o| o.parse::<Uri>().ok());
+    uri.as_ref().and_then(Uri::host).is_some_and(|host| {
+        host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+/// A request that is answered here, and what is known of who asks.
+struct Asking {
+    headers: HeaderMap,
+    principal: Option<Principal>,
+    bytes: Bytes,
+    said: Said,
+    era: Era,
+    session: Option<(String, Session)>,
+}
+
+/// A finished answer. `None` stands for a request that was cancelled.
+type Outcome = Option<(u16, String)>;
+type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+async fn respond(state: Arc<State>, asking: Asking) -> Response<WireBody> {
+    let streams = asking.headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/event-stream") || accept.contains("*/*"))
+    });
+    let keep_alive = state.options.keep_alive;
+    let (sender, mut notes) = mpsc::channel(1);
+    let mut work: Work = Box::pin(work(state, asking, sender));
+    // Whatever is refused is refused before a stream is opened, so that the status can say it.
+    let first = loop {
+        tokio::select! {
+            biased;
+            outcome = &mut work => return match outcome {
+                Some((status, frame)) => json_response(status, frame),
+                None => empty(StatusCode::ACCEPTED),
+            },
+            Some(note) = notes.recv() => {
+                if streams {
+                    break note;
+                }
+            }
+        }
+    };
+    let mut keep_alive = tokio::time::interval(keep_alive.max(std::time::Duration::from_millis(1)));
+    keep_alive.reset();
+    let body = Stream {
+        work: Some(work),
+        notes,
+        out: VecDeque::from([event(&first)]),
+        keep_alive,
+    };
+    let mut response = Response::new(WireBody::new(body));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// A request of a session that is under way; over when this is dropped.
+struct UnderWay {
+    state: Arc<State>,
+    key: (String, Id),
+    running: Arc<Running>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.running.cancelled.set();
+        self.state.finish(&self.key, &self.running);
+    }
+}
+
+/// Owns all that the call borrows, so that dropping it drops the call.
+async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) -> Outcome {
+    let era = asking.era;
+    let message = Message::read(trimmed(&asking.bytes))?;
+    let raw_id = message.id?.get();
+    let refuse =
+        |id: &str, error: RpcError| Some((error.http_status(era), error_frame(id, &error)));
+    let invalid = |what: &str, kind: &str| {
+        RpcError::new(code::INVALID_REQUEST, what).with_data(json!({ "kind": kind }))
+    };
+    let Some(id) = message.id() else {
+        let error = invalid(
+            "the id of a request must be a short string or an integer",
+            "invalid_id",
+        );
+        return refuse("null", error);
+    };
+    if message.jsonrpc.and_then(text).as_deref() != Some("2.0") {
+        return refuse(raw_id, invalid("jsonrpc must be \"2.0\"", "not_json_rpc"));
+    }
+    let under_way = match &asking.session {
+        None => None,
+        Some((session, _)) => {
+            let key = (session.clone(), id);
+            let Some(running) = state.start(key.clone()) else {
+                let error = invalid("a request with this id is still under way", "duplicate_id");
+                return refuse(raw_id, error);
+            };
+            Some(UnderWay {
+                state: state.clone(),
+                key,
+                running,
+            })
+        }
+    };
+    let call = call(&state, &asking, &message, under_way.as_ref(), notes);
+    let answer = match &under_way {
+        None => call.await,
+        Some(under_way) => tokio::select! {
+            biased;
+            () = under_way.running.stop.notified() => return None,
+            answer = call => answer,
+        },
+    };
+    let status = answer
+        .as_ref()
+        .err()
+        .map_or(200, |error| error.http_status(era));
+    Some((status, answer_frame(raw_id, &answer)))
+}
+
+async fn call(
+    state: &State,
+    asking: &Asking,
+    message: &Message<'_>,
+    under_way: Option<&UnderWay>,
+    notes: mpsc::Sender<String>,
+) -> Result<String, RpcError> {
+    let Asking {
+        headers,
+        principal,
+        said,
+        session,
+        ..
+    } = asking;
+    let session = session.as_ref().map(|(_, session)| session.clone());
+    let method = message.method().unwrap_or_default();
+    let frame = Frame::read(&method, message.params)?;
+    let version = session.as_ref().and_then(|session| session.version);
+    let declared = match session {
+        Some(session) => session.declared?,
+        // No session: what `initialize` said is gone. Modern requests do not look at it.
+        None => SessionDeclaration::Unknown,
+    };
+    let set = state.server.stamping();
+    let opened = frame.open(set.protocol(), declared, Some(&said.headers()));
+    // Headers that differ come before a version that is not served.
+    let comparable = match &opened {
+        Ok(incoming) => incoming.era == Era::Modern,
+        Err(error) => error.code == code::UNSUPPORTED_PROTOCOL_VERSION,
+    };
+    if let (Some(tool), true) = (&frame.tool, comparable) {
+        let schema = set
+            .tool(tool)
+            .and_then(|tool| tool.listing().get("inputSchema"));
+        let arguments: Value = frame
+            .params
+            .as_ref()
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        check_tool(headers, tool, &arguments, schema)?;
+    }
+    let mut incoming = opened?.principal(principal.clone());
+    incoming.version = incoming.version.or(version);
+    incoming.notify = Some(Arc::new(Notes(notes)));
+    if let Some(under_way) = under_way {
+        incoming.cancel = Some(under_way.running.cancelled.clone());
+    }
+    match own::route(&set, incoming)? {
+        Routed::Answered(result) => Ok(result),
+        Routed::Call(pending) => own::run(&set, *pending).await,
+    }
+}
+
+/// Hands notifications of a call to whoever writes its answer, one at a time.
+struct Notes(mpsc::Sender<String>);
+
+impl Notifier for Notes {
+    fn notify<'a>(
+        &'a self,
+        method: &'a str,
+        params: JsonObject,
+    ) -> BoxFuture<'a, Result<(), NotifyError>> {
+        Box::pin(async move {
+            let frame = notification_frame(method, params);
+            self.0.send(frame).await.map_err(|_| NotifyError::Closed)
+        })
+    }
+}
+
+/// Notifications, then the answer, then the end. Dropping it drops the call.
+struct Stream {
+    work: Option<Work>,
+    notes: mpsc::Receiver<String>,
+    out: VecDeque<Bytes>,
+    keep_alive: Interval,
+}
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Self::Error>>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.out.pop_front() {
+                this.keep_alive.reset();
+                return Poll::Ready(Some(Ok(BodyFrame::data(bytes))));
+            }
+            let Some(work) = &mut this.work else {
+                return Poll::Ready(None);
+            };
+            if let Poll::Ready(Some(note)) = this.notes.poll_recv(cx) {
+                this.out.push_back(event(&note));
+                continue;
+            }
+            if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
+                this.work = None;
+                while let Ok(note) = this.notes.try_recv() {
+                    this.out.push_back(event(&note));
+                }
+                this.out.extend(outcome.map(|(_, frame)| event(&frame)));
+                continue;
+            }
+            if this.keep_alive.poll_tick(cx).is_ready() {
+                this.out.push_back(Bytes::from_static(b":\n\n"));
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+}

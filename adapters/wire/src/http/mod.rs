@@ -1,0 +1,104 @@
+//! Streamable HTTP: a layer in front of any service, and a reverse proxy in front of any URL.
+
+mod amend;
+mod answer;
+mod ask;
+mod body;
+mod headers;
+mod layer;
+#[cfg(feature = "proxy")]
+pub(crate) mod proxy;
+mod sse;
+mod state;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+pub use self::body::{BodyError, BoxError, WireBody};
+pub use self::layer::{WireLayer, WireService};
+
+/// Who is asked before an extension answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Auth {
+    /// The wrapped server: it must have taken a request with the caller's own headers within the last 30 seconds.
+    #[default]
+    Upstream,
+    /// Nobody. A request with an `Origin` that is not loopback is refused. For loopback listeners alone.
+    None,
+}
+
+/// The bounds of a [`WireLayer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpOptions {
+    /// Who is asked before an extension answers.
+    pub auth: Auth,
+    /// Largest request body, in bytes. More is answered with 413.
+    pub max_body_bytes: usize,
+    /// Largest answer of the wrapped server that is amended, in bytes. Only `initialize`, `server/discover` and
+    /// `tools/list` are; a larger answer of theirs is 502 as JSON, and passes unamended in an event stream.
+    pub max_amended_bytes: usize,
+    /// How long the wrapped server may take to answer a question of ours, and a client to send its body.
+    pub timeout: Duration,
+    /// How long a caller that the wrapped server took is remembered; at most 30 seconds.
+    pub remember: Duration,
+    /// Most legacy sessions that are remembered; the one unused for the longest time is forgotten first.
+    pub max_sessions: usize,
+    /// How often a comment is sent on a stream of ours on which nothing happens.
+    pub keep_alive: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            auth: Auth::Upstream,
+            max_body_bytes: 4 * 1024 * 1024,
+            max_amended_bytes: 32 * 1024 * 1024,
+            timeout: Duration::from_secs(30),
+            remember: Duration::from_secs(30),
+            max_sessions: 10_000,
+            keep_alive: Duration::from_secs(15),
+        }
+    }
+}
+
+fn full(bytes: impl Into<Bytes>) -> WireBody {
+    WireBody::from(bytes.into())
+}
+
+/// A JSON answer.
+fn json(status: u16, frame: String) -> Response<WireBody> {
+    let mut response = Response::new(full(frame));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    response
+}
+
+/// An answer without a body.
+fn empty(status: StatusCode) -> Response<WireBody> {
+    let mut response = Response::new(full(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// The media type of a message.
+fn media_type(headers: &http::HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim()
+}
+
+fn is_events(headers: &http::HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("text/event-stream")
+}
+
+fn is_json(headers: &http::HeaderMap) -> bool {
+    media_type(headers).eq_ignore_ascii_case("application/json")
+}

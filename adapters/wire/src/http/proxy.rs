@@ -1,0 +1,321 @@
+//! A reverse proxy with extensions, in front of any URL.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use mcp_ext_core::ExtensionSet;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::layer::bad_gateway;
+use super::{Auth, HttpOptions, WireBody, WireLayer, WireService, json};
+
+/// Where the proxy says that it is alive.
+const HEALTH: &str = "/healthz";
+
+/// The bounds of [`proxy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyOptions {
+    /// The bounds of the layer.
+    pub http: HttpOptions,
+    /// How long connecting to the upstream may take.
+    pub connect_timeout: Duration,
+    /// How long the upstream may take until its answer begins. What streams afterwards is not bounded.
+    pub answer_timeout: Duration,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// Most connections of clients at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// How long requests under way may go on when the proxy is stopped.
+    pub grace: Duration,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            http: HttpOptions::default(),
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(300),
+            head_timeout: Duration::from_secs(30),
+            max_connections: 4096,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a proxy does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The upstream is no `http` URL.
+    #[error(
+        "the upstream {0} must be an http:// URL with a host, as http://127.0.0.1:9000/mcp; put a TLS terminator in front of an https one"
+    )]
+    Upstream(Uri),
+    /// Nobody would authenticate callers from other machines.
+    #[error(
+        "without authentication only a loopback address may be listened on, not {0}; use --auth upstream, or 127.0.0.1"
+    )]
+    NotLoopback(SocketAddr),
+    /// The listener does not work.
+    #[error("cannot accept connections: {0}")]
+    Listener(std::io::Error),
+}
+
+/// Puts `set` in front of the server at `upstream`, until `stop` is done.
+///
+/// Requests to the path of `upstream` go through a [`WireLayer`]; `GET /healthz` is answered here; every other path is
+/// passed to the same host.
+///
+/// # Errors
+/// [`ProxyError`] when it cannot start.
+pub async fn proxy(
+    set: ExtensionSet,
+    listener: TcpListener,
+    upstream: Uri,
+    options: ProxyOptions,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ProxyError> {
+    let address = listener.local_addr().map_err(ProxyError::Listener)?;
+    if options.http.auth == Auth::None && !address.ip().is_loopback() {
+        return Err(ProxyError::NotLoopback(address));
+    }
+    let Some(authority) = upstream
+        .authority()
+        .filter(|_| upstream.scheme() == Some(&Scheme::HTTP))
+        .cloned()
+    else {
+        return Err(ProxyError::Upstream(upstream));
+    };
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(options.connect_timeout));
+    connector.set_nodelay(true);
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .build(connector);
+    let target = Upstream {
+        client,
+        authority,
+        answer_timeout: options.answer_timeout,
+    };
+    let site = Arc::new(Site {
+        path: upstream.path().to_owned(),
+        extended: WireLayer::new(set)
+            .options(options.http)
+            .layer(target.clone()),
+        plain: target,
+    });
+
+    let places = Arc::new(Semaphore::new(options.max_connections));
+    let graceful = GracefulShutdown::new();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let accepted = async {
+            // The semaphore is never closed.
+            let place = places.clone().acquire_owned().await;
+            listener
+                .accept()
+                .await
+                .map(|(stream, peer)| (stream, peer, place))
+        };
+        let (stream, peer, place) = tokio::select! {
+            () = &mut stop => break,
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                // A connection that is gone again, or no more files: neither ends the proxy.
+                Err(_) => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+        };
+        // Small frames are answers that somebody waits for.
+        let _ = stream.set_nodelay(true);
+        let site = site.clone();
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.head_timeout)
+            .serve_connection(
+                TokioIo::new(stream),
+                service_fn(move |request| site.clone().serve(request, peer.ip())),
+            );
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // How a connection of a client ends is the client's business.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    // Streams that never end are cut off.
+    let _ = tokio::time::timeout(options.grace, graceful.shutdown()).await;
+    Ok(())
+}
+
+struct Site {
+    path: String,
+    extended: WireService<Upstream>,
+    plain: Upstream,
+}
+
+impl Site {
+    async fn serve(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        peer: IpAddr,
+    ) -> Result<Response<WireBody>, Infallible> {
+        if request.uri().path() == HEALTH && request.method() == Method::GET {
+            return Ok(json(200, r#"{"status":"ok"}"#.to_owned()));
+        }
+        strip(request.headers_mut());
+        forwarded(request.headers_mut(), peer);
+        let response = if request.uri().path() == self.path {
+            self.extended.clone().call(request).await
+        } else {
+            self.plain.clone().call(request.map(WireBody::new)).await
+        };
+        response.map(|mut response| {
+            strip(response.headers_mut());
+            response
+        })
+    }
+}
+
+/// The server behind the proxy.
+#[derive(Clone)]
+struct Upstream {
+    client: Client<HttpConnector, WireBody>,
+    authority: Authority,
+    answer_timeout: Duration,
+}
+
+impl Service<Request<WireBody>> for Upstream {
+    type Response = Response<WireBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<WireBody>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<WireBody>) -> Self::Future {
+        let this = self.clone();
+        Box::pin(async move {
+            let path = request.uri().path_and_query().cloned();
+            let target = Uri::builder()
+                .scheme(Scheme::HTTP)
+                .authority(this.authority)
+                .path_and_query(path.unwrap_or(PathAndQuery::from_static("/")))
+                .build();
+            let Ok(target) = target else {
+                return Ok(bad_gateway(
+                    "null",
+                    "the path of the request cannot be asked of the upstream",
+                ));
+            };
+            *request.uri_mut() = target;
+            *request.version_mut() = http::Version::HTTP_11;
+            // The client names the upstream's.
+            request.headers_mut().remove(header::HOST);
+            let answer = tokio::time::timeout(this.answer_timeout, this.client.request(request));
+            Ok(match answer.await {
+                Ok(Ok(response)) => response.map(WireBody::new),
+                Ok(Err(_)) => bad_gateway("null", "the upstream server cannot be reached"),
+                Err(_) => {
+                    let mut response =
+                        bad_gateway("null", "the upstream server does not answer in time");
+                    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+                    response
+                }
+            })
+        })
+    }
+}
+
+/// Removes what concerns one hop alone.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [
+        header::CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ] {
+        headers.remove(name);
+    }
+}
+
+/// Says who was asked, and by whom.
+fn forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+    const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    let before = headers.get(FOR).and_then(|value| value.to_str().ok());
+    let chain = match before {
+        Some(before) => format!("{before}, {peer}"),
+        None => peer.to_string(),
+    };
+    if let Ok(chain) = HeaderValue::from_str(&chain) {
+        headers.insert(FOR, chain);
+    }
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.insert(HeaderName::from_static("x-forwarded-host"), host);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_one_hop_is_removed() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, x-private"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "websocket"),
+            ("proxy-authorization", "secret"),
+            ("authorization", "kept"),
+        ] {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        strip(&mut headers);
+        assert_eq!(headers.len(), 1);
+        assert!(headers.contains_key("authorization"));
+    }
+}

@@ -1,0 +1,188 @@
+//! One JSON-RPC message, its parts still as text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// The longest `id` that is remembered, in bytes of its JSON text.
+const MAX_ID_BYTES: usize = 1024;
+
+/// The members of a message that decide where it goes. Absent and `null` are told apart.
+#[derive(Deserialize)]
+pub(crate) struct Message<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub result: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    pub error: Option<&'a RawValue>,
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
+impl<'a> Message<'a> {
+    /// Reads one message; `None` when the text is not an object that could be one.
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        // Sequences would be read as well.
+        if text.first() != Some(&b'{') {
+            return None;
+        }
+        serde_json::from_slice(text).ok()
+    }
+
+    /// The method, if it is a string.
+    pub fn method(&self) -> Option<Cow<'a, str>> {
+        self.method.and_then(text)
+    }
+
+    /// The id, if it is one the protocol allows: a string or an integer.
+    pub fn id(&self) -> Option<Id> {
+        self.id.and_then(Id::read)
+    }
+
+    /// Whether this is an answer, not a request or notification.
+    pub fn is_response(&self) -> bool {
+        self.method.is_none() && (self.result.is_some() || self.error.is_some())
+    }
+}
+
+/// The text of a JSON string, borrowed where it has no escapes.
+pub(crate) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let inner = raw.get().strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(raw.get()).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// One member of an object, as text; the last one if there are several.
+pub(crate) fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValue> {
+    struct Find<'n>(&'n str);
+    impl<'de> Visitor<'de> for Find<'_> {
+        type Value = Option<&'de RawValue>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut found = None;
+            while let Some(Name(key)) = map.next_key()? {
+                if key == self.0 {
+                    found = Some(map.next_value()?);
+                } else {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+            Ok(found)
+        }
+    }
+    serde_json::Deserializer::from_str(object.get())
+        .deserialize_map(Find(name))
+        .ok()
+        .flatten()
+}
+
+/// The name of a member, borrowed where it has no escapes.
+#[derive(Deserialize)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+/// Whether an error object is -32601.
+pub(crate) fn is_method_not_found(error: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Code {
+        code: i64,
+    }
+    serde_json::from_str::<Code>(error.get())
+        .is_ok_and(|error| error.code == i64::from(mcp_ext_core::wire::code::METHOD_NOT_FOUND))
+}
+
+/// What one direction of a connection calls its requests by. `1` and `"1"` differ.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Id {
+    Text(Box<str>),
+    Number(i128),
+}
+
+impl Id {
+    pub fn read(raw: &RawValue) -> Option<Self> {
+        if raw.get().len() > MAX_ID_BYTES {
+            return None;
+        }
+        match text(raw) {
+            Some(text) => Some(Self::Text(text.into())),
+            None => raw.get().parse().ok().map(Self::Number),
+        }
+    }
+}
+
+/// A message without what may legally stand around it on a line: a byte order mark, blanks, a carriage return.
+pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
+    line.strip_prefix(b"\xef\xbb\xbf")
+        .unwrap_or(line)
+        .trim_ascii()
+}
+
+/// `{"jsonrpc":"2.0","id":ID,"result":RESULT}`
+pub(crate) fn result_frame(id: &str, result: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+}
+
+/// `{"jsonrpc":"2.0","id":ID,"error":ERROR}`
+pub(crate) fn error_frame(id: &str, error: &mcp_ext_core::RpcError) -> String {
+    // An error object is plain data, so it always has a JSON form.
+    let error = serde_json::to_string(error).unwrap_or_else(|_| {
+        r#"{"code":-32603,"message":"the error cannot be written as JSON"}"#.to_owned()
+    });
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+}
+
+/// The answer to one request, as a frame without its line end.
+pub(crate) fn answer_frame(id: &str, answer: &Result<String, mcp_ext_core::RpcError>) -> String {
+    match answer {
+        Ok(result) => result_frame(id, result),
+        Err(error) => error_frame(id, error),
+    }
+}
+
+/// A notification of ours.
+pub(crate) fn notification_frame(method: &str, params: mcp_ext_core::wire::JsonObject) -> String {
+    serde_json::json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_keep_their_type() {
+        let id = |text: &str| Id::read(&RawValue::from_string(text.to_owned()).unwrap());
+        assert_ne!(id("1"), id("\"1\""));
+        assert_eq!(id("\"\\u0061\""), id("\"a\""));
+        assert_eq!(id("18446744073709551616"), Some(Id::Number(1 << 64)));
+        for bad in ["null", "1.5", "1e3", "true", "{}", "[]"] {
+            assert_eq!(id(bad), None, "{bad}");
+        }
+        assert_eq!(id(&format!("\"{}\"", "x".repeat(2000))), None);
+    }
+
+    #[test]
+    fn absent_and_null_differ() {
+        let message = Message::read(br#"{"id":null,"method":"m"}"#).unwrap();
+        assert!(message.id.is_some());
+        assert!(message.params.is_none());
+        assert_eq!(message.id(), None);
+        assert!(Message::read(b"[]").is_none());
+        assert!(Message::read(br#"{"method":"a","method":"b"}"#).is_none());
+    }
+}

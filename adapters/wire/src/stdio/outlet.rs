@@ -1,0 +1,40 @@
+//! One side's input, written to by several tasks: whole frames, one after the other.
+
+use std::io;
+
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::Mutex;
+
+/// A writer that several tasks share. There is no queue: whoever sends waits until it is written.
+pub(super) struct Outlet<W>(Mutex<Option<W>>);
+
+impl<W: AsyncWrite + Unpin> Outlet<W> {
+    pub fn new(writer: W) -> Self {
+        Self(Mutex::new(Some(writer)))
+    }
+
+    /// Writes whole frames, line ends included. Must not be dropped half way: half a frame would stand on the wire.
+    pub async fn send(&self, frames: &[u8]) -> io::Result<()> {
+        let mut slot = self.0.lock().await;
+        let Some(writer) = slot.as_mut() else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let written = async {
+            writer.write_all(frames).await?;
+            writer.flush().await
+        }
+        .await;
+        if written.is_err() {
+            *slot = None;
+        }
+        written
+    }
+
+    /// Closes it. Nothing is written afterwards.
+    pub async fn close(&self) {
+        if let Some(mut writer) = self.0.lock().await.take() {
+            // The peer may be gone; there is nobody left to tell.
+            let _ = writer.shutdown().await;
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Extensions in front of an HTTP server: the layer inside the reverse proxy.
+#![allow(missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/peers.rs"]
+mod peers_installed;
+
+mod auth;
+mod checks;
+mod peers;
+mod proxying;
+mod rig;
+mod server;
+mod sessions;
+mod streams;
