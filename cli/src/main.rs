@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 
 /// Protocol extensions for MCP servers: see them work, serve them, list them.
 #[derive(Parser)]
-#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "mcp-ext", version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -268,3 +268,25 @@ fn cursors_outlive_the_process_when_their_key_is_kept() {
     assert_eq!(bad.status.code(), Some(1));
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn sec_05_nothing_a_client_sends_is_printed() {
+    for first in [
+        r#"{"jsonrpc":"2.0","method":"notifications/x","params":{"ssn":"planted-marker"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"result":{"ssn":"planted-marker"}}"#,
+        "planted-marker",
+    ] {
+        let mut child = Command::new(BIN)
+            .args(["serve", "--enable", "healthcare", "--data", "bundled"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let _ = writeln!(input, "{first}");
+        drop(input);
+        let told = text(&child.wait_with_output().unwrap().stderr);
+        assert!(!told.contains("planted-marker"), "{told}");
+    }
+}

@@ -41,7 +41,7 @@ impl Payload {
     pub(crate) fn into_value(self) -> Result<Value, Failure> {
         match self {
             Self::Value(value) => Ok(value),
-            Self::Text(text) => serde_json::from_str(&text).map_err(|_| unserialisable()),
+            Self::Text(text) => serde_json::from_str(&text).map_err(unserialisable),
         }
     }
 }
@@ -74,7 +74,7 @@ impl From<RpcError> for Failure {
     }
 }
 
-fn unserialisable() -> Failure {
+fn unserialisable(_: serde_json::Error) -> Failure {
     Failure::Rpc(
         RpcError::new(
             code::INTERNAL_ERROR,
@@ -103,8 +103,11 @@ impl Call<'_> {
     /// # Errors
     /// [`Failure::Params`] with every fault.
     pub fn method<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(Cx<E>, T), Failure> {
-        let settings = self.settings::<E>()?;
-        Ok((Cx::new(self.cx.clone(), settings), self.decode()?))
+        let cx = Cx::new(self.cx.clone(), self.settings::<E>()?);
+        match self.decode() {
+            Ok(params) => Ok((cx, params)),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Opens a call that any client may make.
@@ -112,11 +115,11 @@ impl Call<'_> {
     /// # Errors
     /// [`Failure::Params`] with every fault.
     pub fn tool<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(ToolCx<E>, T), Failure> {
-        let settings = self.settings::<E>()?;
-        Ok((
-            ToolCx::new(self.cx.clone(), settings, self.negotiated),
-            self.decode()?,
-        ))
+        let cx = ToolCx::new(self.cx.clone(), self.settings::<E>()?, self.negotiated);
+        match self.decode() {
+            Ok(params) => Ok((cx, params)),
+            Err(failure) => Err(failure),
+        }
     }
 
     /// Turns a handler's result into the outcome.
@@ -125,14 +128,12 @@ impl Call<'_> {
     /// The handler's own error, or that the result cannot be written as JSON.
     pub fn reply<T: Serialize, X: ExtensionError>(self, result: Result<T, X>) -> Outcome {
         match result {
-            Ok(value) => match self.form {
-                Form::Text => serde_json::to_string(&value)
-                    .map(Payload::Text)
-                    .map_err(|_| unserialisable()),
-                Form::Value => serde_json::to_value(&value)
-                    .map(Payload::Value)
-                    .map_err(|_| unserialisable()),
-            },
+            Ok(value) if self.form == Form::Text => {
+                let mut text = Vec::with_capacity(128);
+                let written = serde_json::to_writer(&mut text, &value);
+                finish_text(text, written)
+            }
+            Ok(value) => finish_value(serde_json::to_value(&value)),
             Err(error) => Err(own::<X>(&error)),
         }
     }
@@ -156,51 +157,50 @@ impl Call<'_> {
         })
     }
 
+    // Whatever is generic here is compiled once for each method, so it holds no more than it must: params are read from
+    // a value only, and text becomes one first.
     fn decode<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
-        let params = match std::mem::replace(&mut self.params, Params::None) {
-            Params::Value(Value::Null) => Params::None,
-            Params::Raw(raw) if raw.get() == "null" => Params::None,
-            params => params,
-        };
-        // serde reads an array into a struct by position; on the wire params are an object.
-        let seen = match &params {
-            Params::Value(value) if !value.is_object() => Some(kind_of(value)),
-            Params::Raw(raw) if !raw.get().starts_with('{') => Some(
-                serde_json::from_str(raw.get()).map_or("something else", |v: Value| kind_of(&v)),
-            ),
-            _ => None,
-        };
-        if let Some(seen) = seen {
-            return Err(Failure::Params(vec![Fault {
-                pointer: String::new(),
-                expected: "an object".to_owned(),
-                seen: seen.to_owned(),
-                message: format!("expected an object, saw {seen}"),
-            }]));
+        let value = self.value()?;
+        // `T::deserialize(&value)` borrows, so that the value is still there to be explained.
+        match T::deserialize(&value) {
+            Ok(params) => Ok(params),
+            Err(error) => Err(explain(&error, &value, self.item)),
         }
-        let (error, value) = match params {
-            Params::Raw(raw) => match serde_json::from_str(raw.get()) {
-                Ok(params) => return Ok(params),
-                Err(error) => (
-                    error,
-                    serde_json::from_str(raw.get()).unwrap_or(Value::Null),
-                ),
-            },
-            // `T::deserialize(&value)` borrows, so that the value is still there to be explained.
-            Params::Value(value) => match T::deserialize(&value) {
-                Ok(params) => return Ok(params),
-                Err(error) => (error, value),
-            },
-            Params::None => {
-                let empty = Value::Object(JsonObject::new());
-                match T::deserialize(&empty) {
-                    Ok(params) => return Ok(params),
-                    Err(error) => (error, empty),
-                }
-            }
-        };
-        Err(explain(&error, &value, self.item))
     }
+
+    fn value(&mut self) -> Result<Value, Failure> {
+        let value = match std::mem::replace(&mut self.params, Params::None) {
+            Params::Value(value) => value,
+            Params::None => Value::Null,
+            Params::Raw(raw) => serde_json::from_str(raw.get())
+                .map_err(|error| explain(&error, &Value::Null, self.item))?,
+        };
+        match value {
+            Value::Object(_) => Ok(value),
+            Value::Null => Ok(Value::Object(JsonObject::new())),
+            // serde reads an array into a struct by position; on the wire params are an object.
+            other => {
+                let seen = kind_of(&other);
+                Err(Failure::Params(vec![Fault {
+                    pointer: String::new(),
+                    expected: "an object".to_owned(),
+                    seen: seen.to_owned(),
+                    message: format!("expected an object, saw {seen}"),
+                }]))
+            }
+        }
+    }
+}
+
+fn finish_text(text: Vec<u8>, written: Result<(), serde_json::Error>) -> Outcome {
+    written.map_err(unserialisable)?;
+    String::from_utf8(text)
+        .map(Payload::Text)
+        .map_err(|error| unserialisable(<serde_json::Error as serde::ser::Error>::custom(error)))
+}
+
+fn finish_value(written: Result<Value, serde_json::Error>) -> Outcome {
+    written.map(Payload::Value).map_err(unserialisable)
 }
 
 // Not generic, so that it is compiled once.
@@ -257,7 +257,8 @@ impl Failure {
             Self::Rpc(error) => return Err(error),
             Self::Params(faults) => {
                 let mut text = summary("arguments", &faults);
-                for fault in &faults {
+                // One fault stands in the summary already.
+                for fault in faults.iter().filter(|_| faults.len() > 1) {
                     text.push_str("\n- ");
                     text.push_str(&fault.message);
                 }

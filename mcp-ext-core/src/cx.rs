@@ -101,10 +101,9 @@ impl CallCx {
         else {
             return Ok(());
         };
-        // Positive floats order like their bits, and zero is the state before the first report.
-        if !done.is_finite()
-            || done <= 0.0
-            || self.progress.fetch_max(done.to_bits(), Ordering::AcqRel) >= done.to_bits()
+        // Floats from zero up order like their bits; one more, since zero is the state before the first report.
+        let key = (done + 0.0).to_bits().saturating_add(1);
+        if !done.is_finite() || done < 0.0 || self.progress.fetch_max(key, Ordering::AcqRel) >= key
         {
             return Ok(());
         }

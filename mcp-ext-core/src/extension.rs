@@ -160,7 +160,8 @@ pub(crate) enum NegotiationFailure {
 /// What the set keeps of an extension's server settings: how to combine them with a client's.
 pub(crate) trait Negotiator: Send + Sync {
     fn negotiate(&self, client: &JsonObject) -> Result<AnySettings, NegotiationFailure>;
-    fn fallback(&self) -> AnySettings;
+    /// The settings a tool sees when nothing was negotiated, never wider than what the server grants.
+    fn fallback(&self) -> Result<AnySettings, Mismatch>;
 }
 
 pub(crate) struct ServerSettings<E: Extension>(pub(crate) E::Server);
@@ -176,12 +177,16 @@ impl<E: Extension> Negotiator for ServerSettings<E> {
 
     /// Where both sides have one type, the fallback is taken as if the client had declared it: who declares nothing is
     /// not granted more than the server grants to those who do.
-    fn fallback(&self) -> AnySettings {
+    fn fallback(&self) -> Result<AnySettings, Mismatch> {
         let fallback = E::fallback();
-        let narrowed = (&fallback as &dyn Any)
-            .downcast_ref::<E::Client>()
-            .and_then(|declared| E::Server::negotiate(&self.0, declared).ok());
-        Arc::new(narrowed.unwrap_or(fallback))
+        // A client that declares nothing gets what one that declares the fallback gets. With three types of settings
+        // there is nothing to combine: what is negotiated is all the author says.
+        match (&fallback as &dyn Any).downcast_ref::<E::Client>() {
+            Some(declared) => {
+                E::Server::negotiate(&self.0, declared).map(|n| Arc::new(n) as AnySettings)
+            }
+            None => Ok(Arc::new(fallback)),
+        }
     }
 }
 

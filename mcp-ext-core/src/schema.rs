@@ -4,6 +4,7 @@
 //! written once, without a type parameter.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -77,8 +78,8 @@ pub struct TypeSchema {
     pub id: fn() -> Cow<'static, str>,
     /// The type's own schema.
     pub build: fn(&mut SchemaGenerator) -> Schema,
-    /// A reference to the type's schema, which is then among the generator's definitions.
-    pub refer: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether the schema stands where it is used, and not among the definitions.
+    pub inline: fn() -> bool,
 }
 
 impl TypeSchema {
@@ -89,7 +90,7 @@ impl TypeSchema {
             name: T::schema_name,
             id: T::schema_id,
             build: T::json_schema,
-            refer: SchemaGenerator::subschema_for::<T>,
+            inline: T::inline_schema,
         }
     }
 
@@ -97,6 +98,41 @@ impl TypeSchema {
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
         (self.name)()
+    }
+}
+
+thread_local! {
+    /// The type that [`AnyType`] stands for.
+    static CURRENT: Cell<TypeSchema> = const { Cell::new(TypeSchema::of::<()>()) };
+}
+
+/// Any type, so that schemars' generic code is compiled once and not for each type. schemars tells types apart by what
+/// they say of themselves.
+struct AnyType;
+
+impl AnyType {
+    /// A reference to the type's schema, which is then among the generator's definitions.
+    fn refer(ty: TypeSchema, generator: &mut SchemaGenerator) -> Schema {
+        CURRENT.set(ty);
+        generator.subschema_for::<Self>()
+    }
+}
+
+impl JsonSchema for AnyType {
+    fn schema_name() -> Cow<'static, str> {
+        (CURRENT.get().name)()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        (CURRENT.get().id)()
+    }
+
+    fn inline_schema() -> bool {
+        (CURRENT.get().inline)()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        (CURRENT.get().build)(generator)
     }
 }
 
@@ -278,7 +314,7 @@ pub fn bundle(
                 seen.insert((ty.id)(), alone);
             }
         }
-        named.push((*name, (ty.refer)(&mut generator).to_value()));
+        named.push((*name, AnyType::refer(**ty, &mut generator).to_value()));
     }
     let mut definitions = generator.take_definitions(false);
     let mut taken = BTreeMap::new();

@@ -408,3 +408,67 @@ fn neg_02_nothing_is_enabled_by_itself() {
     );
     assert!(new("com.example/x").items.is_empty());
 }
+
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Strict {
+    mode: Option<String>,
+}
+impl Negotiate for Strict {
+    type Negotiated = Self;
+    fn negotiate(server: &Self, client: &Self) -> Result<Self, Mismatch> {
+        let mut f = Fields::new();
+        let negotiated = Self {
+            mode: f.equal("mode", &server.mode, &client.mode),
+        };
+        f.finish(negotiated)
+    }
+}
+
+/// An extension whose fallback is fixed, with one tool that is gated or not.
+macro_rules! with_fallback {
+    ($name:ident, $tool:expr) => {
+        struct $name;
+        impl rt::Extension for $name {
+            type Server = Strict;
+            type Client = Strict;
+            type Negotiated = Strict;
+            type Notifications = rt::NoNotifications;
+            const CONTRACT: &'static Contract = &contract!("com.example/fallback")
+                .settings(SettingsSpec::same::<Strict>())
+                .items(&[Item::new("go", PARAMS, REPLY).tool($tool)]);
+            fn fallback() -> Strict {
+                Strict {
+                    mode: Some("plain".to_owned()),
+                }
+            }
+        }
+        impl rt::Serves<()> for $name {
+            const PROVIDED: &'static [&'static str] = &["go"];
+            async fn serve(_: &(), _: &'static str, call: rt::Call<'_>) -> rt::Outcome {
+                call.no_such_item()
+            }
+        }
+    };
+}
+with_fallback!(OpenTool, ToolSpec::new("go"));
+with_fallback!(GatedTool, ToolSpec::new("go").gated());
+
+#[test]
+fn a_fallback_that_the_server_does_not_grant_is_refused() {
+    let settings = |mode: &str| Strict {
+        mode: Some(mode.to_owned()),
+    };
+    let open = |mode| {
+        ExtensionSet::builder()
+            .enable(rt::Enable::<OpenTool>::new(()).settings(settings(mode)))
+            .build()
+    };
+    assert!(open("plain").is_ok());
+    let (error, text) = error(open("strict"));
+    assert!(matches!(error, BuildError::Fallback { .. }), "{text}");
+    assert!(text.contains("strict") && text.contains("plain"), "{text}");
+    // Nobody sees the fallback of tools that are gated.
+    let gated = rt::Enable::<GatedTool>::new(()).settings(settings("strict"));
+    assert!(ExtensionSet::builder().enable(gated).build().is_ok());
+}

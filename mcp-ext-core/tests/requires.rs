@@ -65,7 +65,7 @@ impl Base for All {
 #[handlers]
 impl Upper for All {
     async fn upper(&self, cx: &Cx<UpperExtension>) -> Result<Done, Infallible> {
-        for done in [1.0, 3.0, 2.0, 3.0, f64::NAN, 4.0] {
+        for done in [-1.0, 0.0, 0.0, 1.0, 3.0, 2.0, 3.0, f64::NAN, 4.0] {
             let _ = cx.progress(done, Some(4.0), None).await;
         }
         let depth = cx.settings_of::<BaseExtension>().and_then(|s| s.depth);
@@ -187,7 +187,7 @@ fn sub_13_progress_grows_and_only_for_a_token() {
         .iter()
         .map(|(_, p)| p["progress"].as_f64().unwrap())
         .collect();
-    assert_eq!(progress, [1.0, 3.0, 4.0]);
+    assert_eq!(progress, [0.0, 1.0, 3.0, 4.0]);
     assert!(
         sent.0
             .lock()

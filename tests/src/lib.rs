@@ -39,6 +39,8 @@ examples! {
     BookRequest
     #[doc = include_str!("../../docs/src/rmcp.md")]
     BookRmcp
+    #[doc = include_str!("../../docs/src/wrap.md")]
+    BookWrap
     #[doc = include_str!("../../docs/src/write.md")]
     BookWrite
 }

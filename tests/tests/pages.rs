@@ -12,8 +12,8 @@ fn blocks(text: &str) -> (usize, usize) {
     let (mut run, mut shown, mut inside) = (0, 0, false);
     for info in fences {
         if !inside {
-            run += usize::from(info == "rust");
-            shown += usize::from(info.starts_with("rust,"));
+            run += usize::from(matches!(info, "rust" | "rust,no_run"));
+            shown += usize::from(info.starts_with("rust,") && info != "rust,no_run");
         }
         inside = !inside;
     }
@@ -36,8 +36,9 @@ fn every_page_is_run() {
         assert!(LIB.contains(&include), "tests/src/lib.rs lacks {include}");
         let text = std::fs::read_to_string(root.join(&page)).unwrap();
         let (run, shown) = blocks(&text);
-        println!("{page}: {run} examples are run, {shown} are only shown");
+        println!("{page}: {run} examples are compiled, {shown} are only shown");
         examples += run;
     }
-    assert!(examples >= 4, "{examples} examples");
+    // Two of the README, one of the page on writing an extension.
+    assert!(examples >= 3, "{examples} examples");
 }

@@ -9,7 +9,7 @@ use crate::cursor::CursorError;
 use crate::fhir::{ANY, Fhir, FhirError, FhirExtension, Interaction};
 use crate::scope::AccessScope;
 use crate::search::SearchError;
-use crate::store::{FhirStore, ReadError};
+use crate::store::{FhirStore, ReadError, Stop};
 use crate::types::{
     Capabilities, CapabilitiesParams, PageSize, ReadParams, ReadResult, SearchParams, SearchResult,
 };
@@ -152,7 +152,8 @@ impl Fhir for FhirServer {
     ) -> Result<Capabilities, FhirError> {
         let scope = self.seen_by(cx.principal());
         let store = self.store.clone();
-        let mut found = blocking::unblock(move || store.capabilities(&scope, &params)).await?;
+        let mut found =
+            on_a_thread(move |stop| store.capabilities_until(stop, &scope, &params)).await?;
         if let Some(types) = &cx.settings().resource_types {
             for described in &mut found.types {
                 let allowed = types.of(&described.resource_type);
@@ -180,8 +181,13 @@ impl Fhir for FhirServer {
             params.count = Some(params.count.unwrap_or_default().min(most));
         }
         let store = self.store.clone();
-        let principal = cx.principal().map(caller);
-        Ok(blocking::unblock(move || store.search(&scope, principal.as_deref(), &params)).await?)
+        let principal = Some(bound_to(cx.principal(), cx.settings().max_results));
+        Ok(
+            on_a_thread(move |stop| {
+                store.search_until(stop, &scope, principal.as_deref(), &params)
+            })
+            .await?,
+        )
     }
 
     async fn read(
@@ -193,7 +199,7 @@ impl Fhir for FhirServer {
         self.allowed(cx, resource_type, Interaction::Read)?;
         let scope = self.scope(cx, Interaction::Read)?;
         let store = self.store.clone();
-        let read = blocking::unblock(move || store.read(&scope, &params)).await?;
+        let read = on_a_thread(move |_| store.read(&scope, &params)).await?;
         match cx.settings().max_bytes {
             Some(limit) if read.text.len() as u64 > u64::from(limit) => Err(FhirError::TooLarge {
                 bytes: read.text.len() as u64,
@@ -204,11 +210,27 @@ impl Fhir for FhirServer {
     }
 }
 
-/// What cursors are bound to: tenant and caller, written so that no two pairs give one text.
-fn caller(principal: &Principal) -> String {
-    match principal.tenant() {
-        Some(tenant) => format!("{}:{tenant}:{}", tenant.len(), principal.id()),
-        None => format!("-:{}", principal.id()),
+/// Runs work of the store on a thread of its own. When the call is cancelled or timed out, its future is dropped here,
+/// and the work ends.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce(&Stop) -> T + Send + 'static) -> T {
+    struct StopOnDrop(Stop);
+    impl Drop for StopOnDrop {
+        fn drop(&mut self) {
+            self.0.stop();
+        }
+    }
+    let stop = Stop::default();
+    let _gone = StopOnDrop(stop.clone());
+    blocking::unblock(move || work(&stop)).await
+}
+
+/// What cursors are bound to: tenant, caller and the negotiated page size, written so that no two give one text.
+fn bound_to(principal: Option<&Principal>, max_results: Option<u32>) -> String {
+    let limit = max_results.map_or_else(|| "-".to_owned(), |most| most.to_string());
+    match principal.map(|p| (p.tenant(), p.id())) {
+        Some((Some(tenant), id)) => format!("{limit}:{}:{tenant}:{id}", tenant.len()),
+        Some((None, id)) => format!("{limit}:-:{id}"),
+        None => limit,
     }
 }
 

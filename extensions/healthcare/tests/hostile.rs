@@ -214,3 +214,26 @@ fn a_store_is_shared_by_threads() {
         );
     });
 }
+
+#[test]
+fn req_25_work_whose_caller_is_gone_does_not_begin_and_does_not_go_on() {
+    use mcp_ext_healthcare::search::SearchError;
+    use mcp_ext_healthcare::store::Stop;
+
+    let store = FhirStore::bundled().unwrap();
+    let query: SearchParams = serde_json::from_str(r#"{"type": "Observation"}"#).unwrap();
+    let stop = Stop::default();
+    assert!(
+        store
+            .search_until(&stop, &AccessScope::all(), None, &query)
+            .is_ok()
+    );
+    stop.stop();
+    let stopped = store.search_until(&stop, &AccessScope::all(), None, &query);
+    assert!(
+        matches!(stopped, Err(SearchError::TooCostly)),
+        "{stopped:?}"
+    );
+    // The store itself goes on.
+    assert!(store.search(&AccessScope::all(), None, &query).is_ok());
+}

@@ -13,7 +13,7 @@ use super::{Enabled, ExtensionSet, SetInner};
 use crate::block::Block;
 use crate::contract::{Contract, Item, Source};
 use crate::extension::{
-    Enable, Extension, NegotiationFailure, Negotiator, Provider, ServerSettings,
+    AnySettings, Enable, Extension, NegotiationFailure, Negotiator, Provider, ServerSettings,
 };
 use crate::id::{
     ExtensionId, check_extension_id, check_meta_key, check_method_name, check_notification_name,
@@ -47,8 +47,8 @@ const SHAPE_NAMES: &[&str] = &[
 /// Members of a result that belong to the protocol.
 const RESERVED_RESULT_MEMBERS: &[&str] = &["resultType", "_meta"];
 
-/// Why a set cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a set cannot be built. Its `Debug` is its words too, since that is what a failing `main` prints.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// Two enabled extensions have one identifier, or identifiers that differ only by case (check ID-8).
@@ -170,6 +170,14 @@ pub enum BuildError {
         /// The extension.
         extension: ExtensionId,
         /// Why even the most accommodating client is refused.
+        why: String,
+    },
+    /// The fallback of the contract cannot be combined with these settings of the server, so that a tool would have
+    /// none, or wider ones than the server grants, for a client that declares nothing.
+    Fallback {
+        /// The extension.
+        extension: ExtensionId,
+        /// Why.
         why: String,
     },
     /// A result has a member that belongs to the protocol, or a tool's result the member `error`, which says why there
@@ -354,6 +362,11 @@ impl std::fmt::Display for BuildError {
                     "no client can combine with these settings of {extension}: {why}"
                 )
             }
+            Self::Fallback { extension, why } => write!(
+                f,
+                "the fallback of {extension}, which its tools see when nothing was negotiated, does not combine with \
+                 these settings of the server: {why}; change one of the two, or mark the tools `gated`"
+            ),
             Self::ReservedMember {
                 extension,
                 item,
@@ -400,6 +413,12 @@ impl std::fmt::Display for BuildError {
                 write!(f, "the block {block} is enabled twice; enable it once")
             }
         }
+    }
+}
+
+impl std::fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 
@@ -562,11 +581,12 @@ impl ExtensionSetBuilder {
                 .collect::<Result<Vec<_>, _>>()?;
             let advertised = advertised(contract, part.settings, part.provided)?;
             let passing = passing(contract, &*part.negotiator, &advertised)?;
+            let fallback = fallback(contract, &*part.negotiator)?;
             extensions.push(Enabled {
                 contract,
                 provider: part.provider,
                 provided: part.provided,
-                fallback: part.negotiator.fallback(),
+                fallback,
                 negotiator: part.negotiator,
                 advertised,
                 passing,
@@ -833,6 +853,22 @@ fn passing(
         }
     }
     Ok(settings)
+}
+
+/// What tools that are open to everyone see when nothing was negotiated. Without such tools nobody sees it.
+fn fallback(contract: &Contract, negotiator: &dyn Negotiator) -> Result<AnySettings, BuildError> {
+    let open = contract
+        .items
+        .iter()
+        .any(|item| item.tool.is_some_and(|tool| !tool.gated));
+    match negotiator.fallback() {
+        Ok(fallback) => Ok(fallback),
+        Err(_) if !open => Ok(Arc::new(())),
+        Err(mismatch) => Err(BuildError::Fallback {
+            extension: contract.id.clone(),
+            why: mismatch.to_string(),
+        }),
+    }
 }
 
 /// The positions of everything `contract` requires, directly or not, sorted.

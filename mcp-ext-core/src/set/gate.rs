@@ -212,12 +212,10 @@ impl Missing {
         let message = if self.mismatch.is_empty() {
             format!("this call needs {names} in the request's client capabilities")
         } else {
-            format!(
-                "the settings of both sides do not combine: {}",
-                Mismatch {
-                    rows: self.mismatch.clone()
-                }
-            )
+            Mismatch {
+                rows: self.mismatch.clone(),
+            }
+            .to_string()
         };
         let mut data = json!({ "requiredCapabilities": { "extensions": required } });
         if !self.mismatch.is_empty() {

@@ -2,6 +2,7 @@
 
 mod load;
 mod schema;
+mod stop;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -22,12 +23,13 @@ use crate::types::{
 
 pub use crate::index::ResourceError;
 pub use load::LoadError;
+pub use stop::Stop;
 
 /// Largest resource that is stored, in bytes of JSON.
 pub const MAX_RESOURCE_BYTES: usize = 1024 * 1024;
 
 /// Steps of SQLite's machine that one search may take: about a second.
-const MAX_STEPS: u64 = 100_000_000;
+const MAX_STEPS: u64 = 20_000_000;
 
 /// How often a search looks whether it has had its steps.
 const STEPS_AT_ONCE: i32 = 1_000;
@@ -125,10 +127,10 @@ pub enum ReadError {
     )]
     Version,
     /// There is no such resource that the caller may see, or not in that version.
-    #[error("{reference} is not known here; fhir_search finds what is")]
+    #[error("no {resource_type} of that id and version is known here; fhir_search finds what is")]
     NotFound {
-        /// What was asked for.
-        reference: String,
+        /// The type asked for. The id may be about a person, and is not repeated.
+        resource_type: String,
     },
     /// The store failed.
     #[error(transparent)]
@@ -210,8 +212,8 @@ impl FhirStore {
         Self { key, ..self }
     }
 
-    /// The same store, with another bound on the work of one search, in steps of SQLite's machine. A hundred million,
-    /// about a second, when not set.
+    /// The same store, with another bound on the work of one search, in steps of SQLite's machine. Twenty million,
+    /// a fraction of a second, when not set.
     #[must_use]
     pub fn with_max_steps(self, max_steps: u64) -> Self {
         Self { max_steps, ..self }
@@ -237,16 +239,22 @@ impl FhirStore {
     /// The database, which stops what takes more than its steps while `work` runs.
     fn bounded<T>(
         &self,
+        stop: &Stop,
         work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error>,
     ) -> Result<T, rusqlite::Error> {
         let mut db = self.db();
+        // Whoever asked may have gone while this waited.
+        if stop.is_stopped() {
+            return Err(interrupted());
+        }
+        let stop = stop.clone();
         let mut left = self.max_steps / u64::from(STEPS_AT_ONCE.unsigned_abs());
         db.progress_handler(
             STEPS_AT_ONCE,
             Some(move || {
                 let spent = left == 0;
                 left = left.saturating_sub(1);
-                spent
+                spent || stop.is_stopped()
             }),
         )?;
         let result = work(&mut db);
@@ -260,6 +268,19 @@ impl FhirStore {
     /// [`SearchError::UnknownType`], or the store failed.
     pub fn capabilities(
         &self,
+        scope: &AccessScope,
+        params: &CapabilitiesParams,
+    ) -> Result<Capabilities, SearchError> {
+        self.capabilities_until(&Stop::default(), scope, params)
+    }
+
+    /// As [`capabilities`](Self::capabilities), unless the answer is no longer wanted.
+    ///
+    /// # Errors
+    /// As there; [`SearchError::TooCostly`] when it was stopped.
+    pub fn capabilities_until(
+        &self,
+        stop: &Stop,
         scope: &AccessScope,
         params: &CapabilitiesParams,
     ) -> Result<Capabilities, SearchError> {
@@ -278,7 +299,7 @@ impl FhirStore {
             {
                 types.insert((*name).to_owned(), searchable(name, false));
             }
-            for name in self.types_present(scope)? {
+            for name in self.types_present(stop, scope)? {
                 types
                     .entry(name.clone())
                     .or_insert_with(|| TypeCapabilities {
@@ -295,11 +316,15 @@ impl FhirStore {
         })
     }
 
-    fn types_present(&self, scope: &AccessScope) -> Result<Vec<String>, rusqlite::Error> {
+    fn types_present(
+        &self,
+        stop: &Stop,
+        scope: &AccessScope,
+    ) -> Result<Vec<String>, rusqlite::Error> {
         let mut statement = sql::Sql::default();
         statement.push("SELECT DISTINCT r.type FROM resource r WHERE 1");
         sql::scoped(&mut statement, scope);
-        self.bounded(|db| {
+        self.bounded(stop, |db| {
             let mut prepared = db.prepare(&statement.text)?;
             let rows = prepared.query_map(params_from_iter(statement.values), |row| row.get(0))?;
             rows.collect()
@@ -319,6 +344,20 @@ impl FhirStore {
         principal: Option<&str>,
         params: &SearchParams,
     ) -> Result<SearchResult, SearchError> {
+        self.search_until(&Stop::default(), scope, principal, params)
+    }
+
+    /// As [`search`](Self::search), unless the answer is no longer wanted.
+    ///
+    /// # Errors
+    /// As there; [`SearchError::TooCostly`] when it was stopped.
+    pub fn search_until(
+        &self,
+        stop: &Stop,
+        scope: &AccessScope,
+        principal: Option<&str>,
+        params: &SearchParams,
+    ) -> Result<SearchResult, SearchError> {
         let query = parse(params)?;
         let bound = bound(&query, scope, principal, &params.sort);
         let after = match &params.cursor {
@@ -333,7 +372,7 @@ impl FhirStore {
             (Some(position), _) => position.count,
             (None, count) => count.unwrap_or_default(),
         };
-        let (total, rows) = self.page(&query, scope, after.as_ref(), count)?;
+        let (total, rows) = self.page(stop, &query, scope, after.as_ref(), count)?;
         let mut result = SearchResult {
             matches: Vec::new(),
             total: Total {
@@ -366,12 +405,13 @@ impl FhirStore {
 
     fn page(
         &self,
+        stop: &Stop,
         query: &Query,
         scope: &AccessScope,
         after: Option<&Position>,
         count: PageSize,
     ) -> Result<(u64, Vec<PageRow>), rusqlite::Error> {
-        self.bounded(|db| {
+        self.bounded(stop, |db| {
             // Total and page are of one moment.
             let tx = db.transaction()?;
             let statement = sql::total(query, scope);
@@ -422,11 +462,8 @@ impl FhirStore {
             })
             .optional()?;
         let Some(mut result) = found else {
-            let version = version
-                .map(|version| format!("/_history/{version}"))
-                .unwrap_or_default();
             return Err(ReadError::NotFound {
-                reference: format!("{resource_type}/{id}{version}"),
+                resource_type: resource_type.to_owned(),
             });
         };
         if params.parsed {
@@ -436,6 +473,13 @@ impl FhirStore {
         }
         Ok(result)
     }
+}
+
+fn interrupted() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT),
+        None,
+    )
 }
 
 /// Type, id and version of what is to be read.
