@@ -37,6 +37,8 @@ examples! {
     BookPublic
     #[doc = include_str!("../../docs/src/request.md")]
     BookRequest
+    #[doc = include_str!("../../docs/src/results.md")]
+    BookResults
     #[doc = include_str!("../../docs/src/rmcp.md")]
     BookRmcp
     #[doc = include_str!("../../docs/src/wrap.md")]

@@ -1,5 +1,7 @@
 //! One scene: a server process, a client that knows the extension and one that does not, and what their frames say.
 
+use std::time::Duration;
+
 use mcp_ext::algebra::Negotiate;
 use mcp_ext::client::Negotiation;
 use mcp_ext::healthcare::types::{PageSize, SearchParam, SearchParams};
@@ -117,15 +119,18 @@ async fn acts(
     call.arguments = arguments.as_object().cloned();
     other.peer().call_tool(call).await?;
 
-    facts.extend(read(
-        era,
-        transport,
-        knowing,
-        plain,
-        hello,
-        &search,
-        &found.matches.len(),
-    )?);
+    facts.extend(
+        read(
+            era,
+            transport,
+            knowing,
+            plain,
+            hello,
+            &search,
+            &found.matches.len(),
+        )
+        .await?,
+    );
     running.cancel().await?;
     other.cancel().await?;
     Ok(())
@@ -213,8 +218,19 @@ fn missing(log: &Log, hello: &str, id: &str) -> Fact {
     }
 }
 
+/// An exchange out of the captured frames. Capturing runs beside the client, and may be a moment behind it.
+async fn captured(log: &Log, method: &str, what: &str) -> Result<(Frame, Frame), Error> {
+    for _ in 0..100 {
+        if let Some(pair) = log.exchange(method, |_| true) {
+            return Ok(pair);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Err(format!("no frame was captured of {what}").into())
+}
+
 /// Reads everything that is shown out of the captured frames.
-fn read(
+async fn read(
     era: Era,
     transport: Transport,
     knowing: &Log,
@@ -224,14 +240,11 @@ fn read(
     matches: &usize,
 ) -> Result<Vec<Fact>, Error> {
     let id = FhirExtension::CONTRACT.id.as_str();
-    let frame = |pair: Option<(Frame, Frame)>, what: &str| {
-        pair.ok_or(format!("no frame was captured of {what}"))
-    };
-    let (greeting, greeted) = frame(knowing.exchange(hello, |_| true), hello)?;
-    let (asked, answered) = frame(knowing.exchange(search, |_| true), search)?;
-    let (_, refused) = frame(plain.exchange(search, |_| true), "the refusal")?;
-    let (_, listed) = frame(plain.exchange("tools/list", |_| true), "tools/list")?;
-    let (called, told) = frame(plain.exchange("tools/call", |_| true), "tools/call")?;
+    let (greeting, greeted) = captured(knowing, hello, hello).await?;
+    let (asked, answered) = captured(knowing, search, search).await?;
+    let (_, refused) = captured(plain, search, "the refusal").await?;
+    let (_, listed) = captured(plain, "tools/list", "tools/list").await?;
+    let (called, told) = captured(plain, "tools/call", "tools/call").await?;
 
     let offered = greeted.body["result"]["capabilities"]["extensions"][id].clone();
     let declared = match era {

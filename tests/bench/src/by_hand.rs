@@ -95,13 +95,7 @@ impl Gate {
         })?;
         let ours = &self.server;
         let rubric_formats = match (&ours.rubric_formats, &theirs.rubric_formats) {
-            (Some(a), Some(b)) => {
-                let both: std::collections::BTreeSet<_> = a & b;
-                if both.is_empty() && !(a.is_empty() && b.is_empty()) {
-                    return Err(mismatch("rubricFormats"));
-                }
-                Some(both)
-            }
+            (Some(a), Some(b)) => Some(a & b),
             (some, None) | (None, some) => some.clone(),
         };
         let max_batch = match (ours.max_batch, theirs.max_batch) {

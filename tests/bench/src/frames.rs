@@ -48,6 +48,10 @@ pub fn agreed() -> Vec<(&'static str, String)> {
         ("other settings", with(json!({ID: {"maxBatch": 1}}))),
         ("no restriction", with(json!({ID: {}}))),
         (
+            "nothing in common",
+            with(json!({ID: {"rubricFormats": []}})),
+        ),
+        (
             "the revision named",
             with(json!({ID: {"revision": "2026-11-01"}})),
         ),

@@ -29,14 +29,6 @@ fn what_is_refused_is_refused_by_both() {
             frames::modern(
                 "com.example/grading/rubrics",
                 json!({"course": "x"}),
-                json!({"com.example/grading": {"rubricFormats": []}}),
-            ),
-            -32021,
-        ),
-        (
-            frames::modern(
-                "com.example/grading/rubrics",
-                json!({"course": "x"}),
                 json!({"com.example/grading": {"revision": "1999-01-01"}}),
             ),
             -32021,
