@@ -92,7 +92,7 @@ def clients(args):
             if args.inspector_node
             else "it needs node 22.19 or newer, and there is none for this machine",
         ),
-        Client("crates.io rmcp", rmcp, [args.rmcp_client], False),
+        Client("Rust rmcp", rmcp, [args.rmcp_client], False),
     ]
 
 

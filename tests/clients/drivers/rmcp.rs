@@ -1,4 +1,4 @@
-//! crates.io rmcp: the Rust SDK's client, both eras, without anything of mcp-ext.
+//! Rust rmcp: the Rust SDK's client, both eras, without anything of mcp-ext.
 
 use std::process::Stdio;
 
