@@ -172,8 +172,7 @@ impl Call<'_> {
         let value = match std::mem::replace(&mut self.params, Params::None) {
             Params::Value(value) => value,
             Params::None => Value::Null,
-            Params::Raw(raw) => serde_json::from_str(raw.get())
-                .map_err(|error| explain(&error, &Value::Null, self.item))?,
+            Params::Raw(raw) => serde_json::from_str(raw.get()).map_err(|_| unreadable())?,
         };
         match value {
             Value::Object(_) => Ok(value),
@@ -190,6 +189,17 @@ impl Call<'_> {
             }
         }
     }
+}
+
+// Well-formed text that makes no value: a frame may hold numbers and nesting that no reader takes.
+fn unreadable() -> Failure {
+    Failure::Params(vec![Fault {
+        pointer: String::new(),
+        expected: "numbers that a 64-bit float holds, whole surrogate pairs, and at most 128 levels".to_owned(),
+        seen: "text that cannot be read".to_owned(),
+        message: "cannot be read: a number is out of range, an escape is half a pair, or the nesting is too deep"
+            .to_owned(),
+    }])
 }
 
 fn finish_text(text: Vec<u8>, written: Result<(), serde_json::Error>) -> Outcome {

@@ -856,3 +856,21 @@ fn an_observer_sees_gates_and_outcomes_and_never_params() {
         ]
     );
 }
+
+#[test]
+fn raw_params_that_make_no_value_say_so() {
+    let (lms, set) = set();
+    for course in ["1e400", r#""\ud800""#] {
+        let params = format!(
+            r#"{{"course": {course}, "_meta": {{"io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {{"extensions": {{"com.example/grading": {{}}}}}}}}}}"#
+        );
+        let frame =
+            format!(r#"{{"jsonrpc": "2.0", "id": 1, "method": "{RUBRICS}", "params": {params}}}"#);
+        let answer = raw_adapter(&set, &frame, SessionDeclaration::none(), None, None).unwrap();
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
+        let fault = &answer["error"]["data"]["faults"][0];
+        assert_eq!(fault["seen"], "text that cannot be read", "{answer}");
+    }
+    assert!(lms.calls.lock().unwrap().is_empty());
+}

@@ -136,47 +136,14 @@ pub(crate) fn shown(name: &str) -> String {
     format!("`{text}`")
 }
 
-/// The name nearest to what was given, if one is near.
-pub(crate) fn nearest(
-    seen: &str,
-    names: impl IntoIterator<Item = &'static str>,
-) -> Option<&'static str> {
-    if seen.len() > 64 {
-        return None;
-    }
-    let seen = seen.to_ascii_lowercase();
-    let limit = (seen.chars().count() / 3).max(1);
-    names
-        .into_iter()
-        .map(|name| (distance(&seen, &name.to_ascii_lowercase()), name))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, name)| name)
-}
-
-/// Single-character edits from one text to the other.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{distance, nearest, shown};
+    use mcp_ext_core::faults::nearest;
+
+    use super::shown;
 
     #[test]
     fn near_names_are_found() {
-        assert_eq!(distance("kitten", "sitting"), 3);
         assert_eq!(
             nearest("birthDate", ["gender", "birthdate"]),
             Some("birthdate")

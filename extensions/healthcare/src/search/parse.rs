@@ -1,10 +1,12 @@
 //! From the words of a search to typed conditions. Nothing unknown passes.
 
+use mcp_ext_core::faults::nearest;
+
 use crate::dates::DateRange;
 use crate::decimal::Decimal;
 use crate::index::Reference;
 use crate::scope::{is_id, is_type};
-use crate::search::error::{SearchError, nearest, shown};
+use crate::search::error::{SearchError, shown};
 use crate::search::params::{self, Def, Rule};
 use crate::search::text::{normalised, soundex};
 use crate::search::{MAX_PARAMS, MAX_QUERY_BYTES, MAX_SORT, MAX_VALUE_BYTES, MAX_VALUES};
