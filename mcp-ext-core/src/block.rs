@@ -3,13 +3,20 @@
 //! The set resolves the blocks of each item once, at build, into one fixed nesting. An item without blocks pays
 //! nothing.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::{Value, json};
 
 pub use crate::call::Failure;
 use crate::contract::{Contract, Item};
 use crate::cx::CallCx;
-use crate::request::BoxFuture;
-use crate::wire::{JsonObject, RpcError};
+use crate::error::ExtensionError;
+use crate::extension::Extension;
+use crate::faults::{self, Fault};
+use crate::protocol::Era;
+use crate::request::{BoxFuture, Input};
+use crate::wire::{JsonObject, code, meta};
 
 /// Names a block, so that `needs(..)` can point at its type.
 pub trait BlockName {
@@ -38,6 +45,17 @@ impl Place {
     pub const LABELS: Self = Self(700);
 }
 
+/// A member that a block has in the params of an item, or adds to its results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Property {
+    /// Its name, in camel case.
+    pub name: &'static str,
+    /// Its JSON Schema, with a `description` that a model reads.
+    pub schema: Value,
+    /// Whether an argument must be given. Members of results are never required, since a failure has none.
+    pub required: bool,
+}
+
 /// The call a block stands around.
 pub struct BlockCall<'a> {
     /// The extension that owns the item.
@@ -46,10 +64,129 @@ pub struct BlockCall<'a> {
     pub item: &'static Item,
     /// Whether it was called as a tool.
     pub tool: bool,
-    /// The params, as sent, without `_meta`.
+    /// The params as the handler sees them: without `_meta` and without what blocks have taken off. This is what a
+    /// digest of the call is made of.
     pub params: &'a Value,
+    /// What blocks have taken off the params: the members they name in [`Block::arguments`].
+    pub arguments: &'a JsonObject,
     /// Who calls, `_meta`, shared facts, what was negotiated.
     pub cx: &'a CallCx,
+}
+
+impl BlockCall<'_> {
+    /// A block's own argument, whether it was taken off the params or the item has a member of that name itself.
+    pub fn argument(&self, name: &str) -> Option<&Value> {
+        self.arguments.get(name).or_else(|| self.params.get(name))
+    }
+
+    /// What is wrong with the params by the contract's schema. A block that asks a person looks here first: the handler
+    /// will refuse such params anyway.
+    pub fn faults(&self) -> Vec<Fault> {
+        faults::find(self.params, &self.item.params, self.item.echo)
+    }
+
+    /// What the client answered to an earlier [`Before::Ask`].
+    pub fn input(&self) -> &Input {
+        self.cx.input()
+    }
+
+    /// The way to ask the user, where there is one: a tool call of the modern era whose client declared form
+    /// elicitation on this very request (checks MR-1 and MR-4).
+    pub fn elicitation(&self) -> Option<Elicitation> {
+        let capabilities = self.cx.meta().get(meta::CLIENT_CAPABILITIES)?;
+        let declared = capabilities.get("elicitation")?.as_object()?;
+        let form = declared.is_empty() || declared.get("form").is_some_and(Value::is_object);
+        (self.tool && self.cx.era() == Era::Modern && form).then_some(Elicitation(()))
+    }
+}
+
+/// Proof that the user can be asked now; see [`BlockCall::elicitation`].
+#[derive(Debug)]
+pub struct Elicitation(());
+
+impl Elicitation {
+    /// Asks with a form. `key` names the answer in [`Input::responses`]; `requested_schema` is a flat object of
+    /// primitive properties, and never asks for a secret (MR-9, MR-10). `state` comes back as [`Input::state`]: it
+    /// passes through the client, so it must be sealed if anything depends on it (MR-5).
+    #[must_use]
+    pub fn form(
+        self,
+        key: &str,
+        message: impl Into<String>,
+        requested_schema: Value,
+        state: impl Into<String>,
+    ) -> InputRequired {
+        let mut requests = JsonObject::new();
+        requests.insert(
+            key.to_owned(),
+            json!({
+                "method": "elicitation/create",
+                "params": { "mode": "form", "message": message.into(), "requestedSchema": requested_schema },
+            }),
+        );
+        InputRequired {
+            requests,
+            state: state.into(),
+        }
+    }
+}
+
+/// What the client must ask its user before it repeats the call; made by [`Elicitation`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputRequired {
+    requests: JsonObject,
+    state: String,
+}
+
+impl InputRequired {
+    /// The members of the result (`InputRequiredResult` of the protocol), without `resultType`.
+    pub(crate) fn into_object(self) -> JsonObject {
+        let mut object = JsonObject::new();
+        object.insert("inputRequests".into(), Value::Object(self.requests));
+        object.insert("requestState".into(), self.state.into());
+        object
+    }
+}
+
+/// A block's own refusal. The handler did not run.
+///
+/// A method answers with `code`, the message, and `data: {extension, kind, details}`; a tool with `isError: true`, the
+/// message as text, and the same in `structuredContent.error`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// The identifier of the block's extension.
+    pub extension: Cow<'static, str>,
+    /// The code of the error in that extension's table.
+    pub code: i32,
+    /// `data.kind`.
+    pub kind: Cow<'static, str>,
+    /// What a person or a model should know, and can do.
+    pub message: String,
+    /// `data.details`.
+    pub details: JsonObject,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+}
+
+impl Refusal {
+    /// One of the own errors of extension `E`.
+    pub fn of<E: Extension, X: ExtensionError>(error: &X) -> Self {
+        let spec = X::ERRORS.get(error.index());
+        Self {
+            extension: Cow::Borrowed(E::CONTRACT.id.as_str()),
+            code: spec.map_or(code::INTERNAL_ERROR, |s| s.code),
+            kind: Cow::Borrowed(spec.map_or("undeclared", |s| s.kind)),
+            message: error.message(),
+            details: error.details(),
+            retryable: spec.is_some_and(|s| s.retryable),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
 }
 
 /// What a block decides before the handler.
@@ -58,9 +195,12 @@ pub enum Before {
     /// Go on inwards.
     Proceed,
     /// Answer with this instead. Only the blocks further out see it.
-    Answer(Value),
+    Answer(BlockOutcome),
     /// Refuse. Only the blocks further out see it.
-    Refuse(RpcError),
+    Refuse(Refusal),
+    /// Have the user asked first; the client then repeats the call with the answers. Only the blocks further out see
+    /// it, as [`Failure::InputRequired`].
+    Ask(InputRequired),
 }
 
 /// What came of whatever is further in, and what the blocks add to it.
@@ -72,6 +212,17 @@ pub struct BlockOutcome {
     pub meta: JsonObject,
     /// Lines for clients that read only text: a tool's answer carries each as a text block of its own.
     pub notes: Vec<String>,
+}
+
+impl BlockOutcome {
+    /// An outcome to which no block has added anything.
+    pub fn new(result: Result<Value, Failure>) -> Self {
+        Self {
+            result,
+            meta: JsonObject::new(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// A block. It must be drop-safe: a cancelled call's future is dropped where it stands.
@@ -87,6 +238,17 @@ pub trait Block: Send + Sync + 'static {
         false
     }
 
+    /// The members of the params that are the block's own. A tool's input schema shows them, and they are taken off
+    /// before the handler sees the params; an item that has a member of the same name keeps it.
+    fn arguments(&self, _contract: &Contract, _item: &Item) -> Vec<Property> {
+        Vec::new()
+    }
+
+    /// The members that [`after`](Self::after) adds to results. A tool's output schema shows them.
+    fn members(&self, _contract: &Contract, _item: &Item) -> Vec<Property> {
+        Vec::new()
+    }
+
     /// Runs before the handler.
     fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before>;
 
@@ -99,4 +261,27 @@ pub trait Block: Send + Sync + 'static {
 
     /// Runs instead of [`after`](Self::after) when the call was cancelled or timed out after `before` let it proceed.
     fn abandoned(&self, _call: &BlockCall<'_>) {}
+}
+
+/// The blocks of one item, outermost first.
+#[derive(Default)]
+pub(crate) struct Chain {
+    pub(crate) blocks: Vec<std::sync::Arc<dyn Block>>,
+    /// The arguments of the blocks that the item does not have itself.
+    pub(crate) arguments: Vec<Property>,
+    /// The members that the blocks add and the item does not have itself.
+    pub(crate) members: Vec<Property>,
+}
+
+impl Chain {
+    /// Splits the blocks' own arguments off the params.
+    pub(crate) fn take_off(&self, params: &mut Value) -> JsonObject {
+        let Value::Object(object) = params else {
+            return JsonObject::new();
+        };
+        self.arguments
+            .iter()
+            .filter_map(|p| object.remove_entry(p.name))
+            .collect()
+    }
 }

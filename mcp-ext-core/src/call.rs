@@ -1,11 +1,13 @@
 //! One call on its way through an extension: params in, payload or failure out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::block::{InputRequired, Refusal};
 use crate::contract::Item;
 use crate::cx::{CallCx, Cx, ToolCx};
 use crate::error::ExtensionError;
@@ -47,7 +49,7 @@ impl Payload {
 }
 
 /// Why a call gave no payload.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
     /// A protocol error, whatever was called.
     Rpc(RpcError),
@@ -58,7 +60,7 @@ pub enum Failure {
         /// Its code.
         code: i32,
         /// `data.kind`.
-        kind: &'static str,
+        kind: Cow<'static, str>,
         /// One sentence.
         message: String,
         /// `data.details`.
@@ -66,6 +68,10 @@ pub enum Failure {
         /// Whether trying again may help.
         retryable: bool,
     },
+    /// A block refused; the handler did not run.
+    Refused(Refusal),
+    /// A block has the user asked first; the handler did not run.
+    InputRequired(InputRequired),
 }
 
 impl From<RpcError> for Failure {
@@ -226,7 +232,7 @@ fn own<X: ExtensionError>(error: &X) -> Failure {
     let spec = X::ERRORS.get(error.index());
     Failure::Own {
         code: spec.map_or(code::INTERNAL_ERROR, |s| s.code),
-        kind: spec.map_or("undeclared", |s| s.kind),
+        kind: Cow::Borrowed(spec.map_or("undeclared", |s| s.kind)),
         message: error.message(),
         details: error.details(),
         retryable: spec.is_some_and(|s| s.retryable),
@@ -234,6 +240,15 @@ fn own<X: ExtensionError>(error: &X) -> Failure {
 }
 
 impl Failure {
+    /// Whether it is certain that the handler did nothing: the params did not fit, a block refused, or the user is asked
+    /// first.
+    pub fn before_the_handler(&self) -> bool {
+        match self {
+            Self::Params(_) | Self::Refused(_) | Self::InputRequired(_) => true,
+            Self::Rpc(_) | Self::Own { .. } => false,
+        }
+    }
+
     /// The failure as a JSON-RPC error of a method of `extension`.
     pub(crate) fn into_rpc(self, extension: &str) -> RpcError {
         match self {
@@ -248,16 +263,20 @@ impl Failure {
                 message,
                 details,
                 retryable,
-            } => {
-                let mut data = json!({ "extension": extension, "kind": kind });
-                if !details.is_empty() {
-                    data["details"] = Value::Object(details);
-                }
-                if retryable {
-                    data["retryable"] = true.into();
-                }
-                RpcError::new(code, message).with_data(data)
-            }
+            } => own_rpc(extension, &kind, code, message, details, retryable),
+            Self::Refused(refusal) => own_rpc(
+                &refusal.extension,
+                &refusal.kind,
+                refusal.code,
+                refusal.message,
+                refusal.details,
+                refusal.retryable,
+            ),
+            Self::InputRequired(_) => RpcError::new(
+                code::INTERNAL_ERROR,
+                "a block asks for input where the protocol has none",
+            )
+            .with_data(json!({ "kind": "input_not_possible" })),
         }
     }
 
@@ -283,16 +302,51 @@ impl Failure {
                 details,
                 retryable,
                 ..
-            } => {
-                let mut error = json!({ "extension": extension, "kind": kind, "message": message, "retryable": retryable });
-                if !details.is_empty() {
-                    error["details"] = Value::Object(details);
-                }
-                (message, error)
-            }
+            } => own_tool(extension, &kind, message, details, retryable),
+            Self::Refused(refusal) => own_tool(
+                &refusal.extension,
+                &refusal.kind,
+                refusal.message,
+                refusal.details,
+                refusal.retryable,
+            ),
+            Self::InputRequired(_) => return Err(self.into_rpc(extension)),
         };
         Ok(tool_error(&text, error))
     }
+}
+
+fn own_rpc(
+    extension: &str,
+    kind: &str,
+    code: i32,
+    message: String,
+    details: JsonObject,
+    retryable: bool,
+) -> RpcError {
+    let mut data = json!({ "extension": extension, "kind": kind });
+    if !details.is_empty() {
+        data["details"] = Value::Object(details);
+    }
+    if retryable {
+        data["retryable"] = true.into();
+    }
+    RpcError::new(code, message).with_data(data)
+}
+
+fn own_tool(
+    extension: &str,
+    kind: &str,
+    message: String,
+    details: JsonObject,
+    retryable: bool,
+) -> (String, Value) {
+    let mut error =
+        json!({ "extension": extension, "kind": kind, "message": message, "retryable": retryable });
+    if !details.is_empty() {
+        error["details"] = Value::Object(details);
+    }
+    (message, error)
 }
 
 /// A tool result with `isError: true`.

@@ -14,7 +14,7 @@ use crate::contract::Contract;
 use crate::extension::Extension;
 use crate::negotiated::Negotiated;
 use crate::protocol::{Era, ProtocolVersion};
-use crate::request::{CancelSignal, Notifier, NotifyError, Principal};
+use crate::request::{CancelSignal, Input, Notifier, NotifyError, Principal};
 use crate::wire::{JsonObject, meta};
 
 /// What both contexts share: who calls, until when, and what can be sent back meanwhile.
@@ -29,6 +29,7 @@ pub struct CallCx {
     pub(crate) ended: AtomicBool,
     pub(crate) progress: AtomicU64,
     pub(crate) facts: Facts,
+    pub(crate) input: Option<Box<Input>>,
 }
 
 impl CallCx {
@@ -80,6 +81,11 @@ impl CallCx {
     /// Typed facts that blocks and handler share during this call.
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What the client answered when an earlier call was answered with `input_required`.
+    pub fn input(&self) -> &Input {
+        self.input.as_deref().unwrap_or(Input::NONE)
     }
 
     /// Reports progress, if the client asked for it; without a `progressToken` it does nothing.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::protocol::{Era, ProtocolRange, ProtocolVersion};
-use crate::request::{Incoming, Params, SessionDeclaration, Target};
+use crate::request::{Incoming, Input, Params, SessionDeclaration, Target};
 use crate::wire::{JsonObject, RpcError, code, kind_of, meta, shown};
 
 /// What HTTP says about a request beside its body. Names are case-insensitive; values are given as received.
@@ -50,6 +50,8 @@ pub struct Frame<'a> {
     pub meta: Arc<JsonObject>,
     /// Params without `_meta`, or the arguments of a tool call.
     pub params: Option<Box<RawValue>>,
+    /// The answers of a repeated tool call.
+    pub input: Option<Box<Input>>,
 }
 
 impl<'a> Frame<'a> {
@@ -86,6 +88,7 @@ impl<'a> Frame<'a> {
                 tool: None,
                 meta,
                 params: Some(params),
+                input: None,
             });
         }
         #[derive(Deserialize)]
@@ -95,11 +98,21 @@ impl<'a> Frame<'a> {
             return Err(RpcError::new(code::INVALID_PARAMS, "tools/call must name a tool: params.name, a string")
                 .with_data(json!({ "kind": "malformed_params", "pointer": "/params/name", "expected": "a string" })));
         };
+        let read = |name: &str| {
+            let raw = member(name)?;
+            Some(serde_json::from_str(raw.get()).unwrap_or(Value::Null))
+        };
+        // Beside name and arguments a call that is no repetition has nothing.
+        let input = match (rest.len() > 2).then(|| (read("inputResponses"), read("requestState"))) {
+            None | Some((None, None)) => None,
+            Some((responses, state)) => Some(Box::new(Input::read(responses, state)?)),
+        };
         Ok(Self {
             method,
             tool: Some(name),
             meta,
             params: member("arguments").map(RawValue::to_owned),
+            input,
         })
     }
 
@@ -126,6 +139,7 @@ impl<'a> Frame<'a> {
         if let Some(params) = &self.params {
             incoming.params = Params::Raw(params);
         }
+        incoming.input.clone_from(&self.input);
         Ok(incoming)
     }
 }

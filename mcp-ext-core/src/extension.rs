@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::algebra::{Mismatch, Negotiate};
+use crate::block::Block;
 use crate::call::{Call, Outcome};
 use crate::contract::Contract;
 use crate::cx::NotificationHandle;
@@ -103,6 +104,7 @@ pub struct Enable<E: Extension> {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) provided: &'static [&'static str],
     pub(crate) settings: E::Server,
+    pub(crate) blocks: Vec<Arc<dyn Block>>,
 }
 
 impl<E: Extension> Enable<E> {
@@ -119,6 +121,7 @@ impl<E: Extension> Enable<E> {
             }),
             provided: E::PROVIDED,
             settings: E::Server::default(),
+            blocks: Vec::new(),
         }
     }
 
@@ -126,6 +129,13 @@ impl<E: Extension> Enable<E> {
     #[must_use]
     pub fn settings(mut self, settings: E::Server) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Brings a block along: an extension that also stands around the items of others.
+    #[must_use]
+    pub fn around(mut self, block: impl Block) -> Self {
+        self.blocks.push(Arc::new(block));
         self
     }
 }

@@ -44,6 +44,53 @@ pub enum Params<'a> {
     None,
 }
 
+/// What a repeated `tools/call` brings back when the server asked for input (MRTR).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Input {
+    /// `inputResponses`: the answers, by the keys that the requests had.
+    pub responses: Option<JsonObject>,
+    /// `requestState`, as it came: it passed through the client.
+    pub state: Option<String>,
+}
+
+impl Input {
+    /// What a request has that was not asked for anything.
+    pub(crate) const NONE: &'static Self = &Self {
+        responses: None,
+        state: None,
+    };
+
+    /// Reads both members of the params of `tools/call`.
+    ///
+    /// # Errors
+    /// -32602 when they are not an object of objects and a string (MR-8).
+    pub fn read(responses: Option<Value>, state: Option<Value>) -> Result<Self, RpcError> {
+        let malformed = |pointer: String, expected: &str| {
+            RpcError::new(
+                code::INVALID_PARAMS,
+                format!("the answers to a request for input are malformed: {pointer} must be {expected}"),
+            )
+            .with_data(serde_json::json!({ "kind": "malformed_params", "pointer": pointer, "expected": expected }))
+        };
+        let responses = match responses {
+            None => None,
+            Some(Value::Object(responses)) => Some(responses),
+            Some(_) => return Err(malformed("/params/inputResponses".into(), "an object")),
+        };
+        if let Some((key, _)) = responses.iter().flatten().find(|(_, v)| !v.is_object()) {
+            let key = shown(key);
+            let pointer = format!("/params/inputResponses/{}", key.trim_matches('`'));
+            return Err(malformed(pointer, "an object"));
+        }
+        let state = match state {
+            None => None,
+            Some(Value::String(state)) => Some(state),
+            Some(_) => return Err(malformed("/params/requestState".into(), "a string")),
+        };
+        Ok(Self { responses, state })
+    }
+}
+
 /// One request of a client.
 ///
 /// ```
@@ -77,6 +124,8 @@ pub struct Incoming<'a> {
     pub notify: Option<Arc<dyn Notifier>>,
     /// The `Mcp-Name` header, where there are headers: `Some(None)` when it is absent.
     pub mcp_name: Option<Option<String>>,
+    /// The answers of a repeated call. Boxed, since few calls have any.
+    pub input: Option<Box<Input>>,
 }
 
 impl<'a> Incoming<'a> {
@@ -97,6 +146,7 @@ impl<'a> Incoming<'a> {
             cancel: None,
             notify: None,
             mcp_name: None,
+            input: None,
         }
     }
 

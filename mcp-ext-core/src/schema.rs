@@ -376,6 +376,13 @@ pub fn is_required_string(ty: &TypeSchema, member: &str) -> bool {
             .is_some_and(|property| property["type"] == "string")
 }
 
+/// Whether an object type has a member of this name.
+#[must_use]
+pub fn has_property(ty: &TypeSchema, member: &str) -> bool {
+    let root = root(ty);
+    resolve(&root, &root).is_some_and(|top| top["properties"].get(member).is_some())
+}
+
 /// The schema of a tool's arguments, in the form that every known AI host takes.
 ///
 /// An object at the root without composition; `$ref` inlined; no type arrays (an optional member is simply not

@@ -222,7 +222,7 @@ impl Block for Trace {
     fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
         self.2.lock().unwrap().push(format!("before {}", self.0));
         let answer = if self.3 {
-            Before::Answer(json!({"titles": ["from the store"]}))
+            Before::Answer(BlockOutcome::new(Ok(json!({"titles": ["from the store"]}))))
         } else {
             Before::Proceed
         };

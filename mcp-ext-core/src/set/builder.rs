@@ -10,7 +10,7 @@ use super::cache::{Cache, Declarations};
 use super::gate::{REVISION, ask_for};
 use super::tools::ToolEntry;
 use super::{Enabled, ExtensionSet, SetInner};
-use crate::block::Block;
+use crate::block::{Block, Chain, Property};
 use crate::contract::{Contract, Item, Source};
 use crate::extension::{
     AnySettings, Enable, Extension, NegotiationFailure, Negotiator, Provider, ServerSettings,
@@ -227,6 +227,19 @@ pub enum BuildError {
         /// The block.
         block: &'static str,
     },
+    /// Two blocks of one item have an argument or a result member of one name.
+    BlockProperty {
+        /// The extension.
+        extension: ExtensionId,
+        /// The item.
+        item: &'static str,
+        /// The argument or member.
+        property: &'static str,
+        /// The block that has it.
+        first: &'static str,
+        /// The block that wants it too.
+        second: &'static str,
+    },
     /// Two blocks have one name.
     DuplicateBlock {
         /// The name.
@@ -409,6 +422,16 @@ impl std::fmt::Display for BuildError {
                     "{item} of {extension} needs the block {block}, which is not enabled; add it with .block(..)"
                 )
             }
+            Self::BlockProperty {
+                extension,
+                item,
+                property,
+                first,
+                second,
+            } => write!(
+                f,
+                "the blocks {first} and {second} around {item} of {extension} both have a member {property}; use one of them there"
+            ),
             Self::DuplicateBlock { block } => {
                 write!(f, "the block {block} is enabled twice; enable it once")
             }
@@ -447,6 +470,7 @@ impl ExtensionSetBuilder {
     /// Enables an extension.
     #[must_use]
     pub fn enable<E: Extension>(mut self, enable: Enable<E>) -> Self {
+        self.blocks.extend(enable.blocks);
         self.parts.push(Part {
             contract: E::CONTRACT,
             provider: enable.provider,
@@ -577,7 +601,7 @@ impl ExtensionSetBuilder {
             let chains = contract
                 .items
                 .iter()
-                .map(|item| chain(contract, item, &blocks))
+                .map(|item| Chain::of(contract, item, &blocks))
                 .collect::<Result<Vec<_>, _>>()?;
             let advertised = advertised(contract, part.settings, part.provided)?;
             let passing = passing(contract, &*part.negotiator, &advertised)?;
@@ -761,24 +785,48 @@ fn check_item(contract: &Contract, item: &Item) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn chain(
-    contract: &Contract,
-    item: &Item,
-    blocks: &[Arc<dyn Block>],
-) -> Result<Vec<Arc<dyn Block>>, BuildError> {
-    let needed = || contract.needs.iter().chain(item.needs);
-    if let Some(block) = needed().find(|name| !blocks.iter().any(|b| b.name() == **name)) {
-        return Err(BuildError::BlockNotEnabled {
-            extension: contract.id.clone(),
-            item: item.name,
-            block,
-        });
+impl Chain {
+    /// The blocks that `item` needs and those that cover it.
+    fn of(contract: &Contract, item: &Item, blocks: &[Arc<dyn Block>]) -> Result<Self, BuildError> {
+        let needed = || contract.needs.iter().chain(item.needs);
+        if let Some(block) = needed().find(|name| !blocks.iter().any(|b| b.name() == **name)) {
+            return Err(BuildError::BlockNotEnabled {
+                extension: contract.id.clone(),
+                item: item.name,
+                block,
+            });
+        }
+        let blocks: Vec<_> = blocks
+            .iter()
+            .filter(|b| needed().any(|name| *name == b.name()) || b.covers(contract, item))
+            .cloned()
+            .collect();
+        // What the item has itself, it keeps.
+        let collect = |of: &dyn Fn(&dyn Block) -> Vec<Property>, own: &schema::TypeSchema| {
+            let mut found: Vec<(&'static str, Property)> = Vec::new();
+            for block in &blocks {
+                for property in of(&**block) {
+                    if let Some((first, _)) = found.iter().find(|(_, p)| p.name == property.name) {
+                        return Err(BuildError::BlockProperty {
+                            extension: contract.id.clone(),
+                            item: item.name,
+                            property: property.name,
+                            first,
+                            second: block.name(),
+                        });
+                    }
+                    found.push((block.name(), property));
+                }
+            }
+            found.retain(|(_, p)| !schema::has_property(own, p.name));
+            Ok(found.into_iter().map(|(_, p)| p).collect())
+        };
+        Ok(Self {
+            arguments: collect(&|b| b.arguments(contract, item), &item.params)?,
+            members: collect(&|b| b.members(contract, item), &item.result)?,
+            blocks,
+        })
     }
-    Ok(blocks
-        .iter()
-        .filter(|b| needed().any(|name| *name == b.name()) || b.covers(contract, item))
-        .cloned()
-        .collect())
 }
 
 fn advertised(

@@ -22,7 +22,7 @@ pub use tools::ToolEntry;
 #[cfg(feature = "client")]
 pub(crate) use gate::REVISION;
 
-use crate::block::Block;
+use crate::block::Chain;
 use crate::contract::{Contract, Item};
 use crate::extension::{AnySettings, Negotiator, Provider};
 use crate::id::ExtensionId;
@@ -74,8 +74,8 @@ pub(crate) struct Enabled {
     pub(crate) cache: cache::Cache,
     /// The indices in the set of the extensions it requires, directly or not.
     pub(crate) requires: Vec<usize>,
-    /// The blocks of each item, outermost first.
-    pub(crate) chains: Vec<Vec<Arc<dyn Block>>>,
+    /// The blocks of each item.
+    pub(crate) chains: Vec<Chain>,
 }
 
 impl Enabled {
@@ -198,7 +198,11 @@ impl ExtensionSet {
         let mut all = Vec::new();
         for e in &self.inner.extensions {
             for (item, chain) in e.contract.items.iter().zip(&e.chains) {
-                all.push((e.contract, item, chain.iter().map(|b| b.name()).collect()));
+                all.push((
+                    e.contract,
+                    item,
+                    chain.blocks.iter().map(|b| b.name()).collect(),
+                ));
             }
         }
         all

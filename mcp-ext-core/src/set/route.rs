@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::gate::Gated;
 use super::{ExtensionSet, SetInner};
-use crate::block::{Before, Block, BlockCall, BlockOutcome};
+use crate::block::{Before, Block, BlockCall, BlockOutcome, Chain};
 use crate::call::{Call, Failure, Form, Outcome, Payload, tool_error};
 use crate::contract::Item;
 use crate::cx::{CallCx, Facts};
@@ -78,6 +78,12 @@ pub(super) struct ServerInfo {
     /// The start of a result that is stamped with it, without what follows the stamp.
     opening: String,
 }
+
+/// `resultType` of a result that is one.
+const COMPLETE: &str = "complete";
+
+/// `resultType` of a result that asks for input first.
+const INPUT_REQUIRED: &str = "input_required";
 
 /// The start of a result that is stamped without `serverInfo`.
 const OPENING: &str = "{\"resultType\":\"complete\"";
@@ -178,6 +184,7 @@ pub(super) fn route<'a>(set: &ExtensionSet, incoming: Incoming<'a>) -> Route<'a>
         deadline,
         cancel,
         notify,
+        input,
         ..
     } = incoming;
     let form = if matches!(params, Params::Raw(_)) {
@@ -196,6 +203,7 @@ pub(super) fn route<'a>(set: &ExtensionSet, incoming: Incoming<'a>) -> Route<'a>
         ended: AtomicBool::new(false),
         progress: AtomicU64::new(0),
         facts: Facts::default(),
+        input,
     });
     Route::Call(Box::new(Pending {
         set: inner.clone(),
@@ -248,7 +256,7 @@ impl<'a> Pending<'a> {
         let item = call.item;
         let form = call.form;
         let chain = &enabled.chains[index];
-        let finished = if chain.is_empty() {
+        let finished = if chain.blocks.is_empty() {
             Finished::plain(guarded(enabled.provider.call(item.name, call)).await)
         } else {
             nested(&set, extension, tool, chain, call).await
@@ -324,16 +332,17 @@ async fn nested(
     set: &Arc<SetInner>,
     extension: usize,
     tool: bool,
-    chain: &[Arc<dyn Block>],
+    chain: &Chain,
     mut call: Call<'_>,
 ) -> Finished {
     let enabled = &set.extensions[extension];
     // Blocks look at a value, and their `after` at the value of the result.
-    let params = match std::mem::replace(&mut call.params, Params::None) {
+    let mut params = match std::mem::replace(&mut call.params, Params::None) {
         Params::Value(value) => value,
         Params::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
         Params::None => json!({}),
     };
+    let arguments = chain.take_off(&mut params);
     let cx = call.cx.clone();
     call.form = Form::Value;
     let seen = BlockCall {
@@ -341,38 +350,39 @@ async fn nested(
         item: call.item,
         tool,
         params: &params,
+        arguments: &arguments,
         cx: &cx,
     };
 
-    let mut entered: Vec<Entered<'_>> = Vec::with_capacity(chain.len());
-    let mut early: Option<Result<Value, Failure>> = None;
-    for block in chain {
+    let mut entered: Vec<Entered<'_>> = Vec::with_capacity(chain.blocks.len());
+    let mut early: Option<BlockOutcome> = None;
+    let failed = |failure| Some(BlockOutcome::new(Err(failure)));
+    for block in &chain.blocks {
         match guarded_block(block.before(&seen)).await {
             Ok(Before::Proceed) => entered.push(Entered {
                 block: &**block,
                 call: &seen,
                 open: true,
             }),
-            Ok(Before::Answer(value)) => early = Some(Ok(value)),
-            Ok(Before::Refuse(error)) | Err(error) => early = Some(Err(Failure::Rpc(error))),
+            Ok(Before::Answer(outcome)) => early = Some(outcome),
+            Ok(Before::Refuse(refusal)) => early = failed(Failure::Refused(refusal)),
+            Ok(Before::Ask(input)) => early = failed(Failure::InputRequired(input)),
+            Err(error) => early = failed(Failure::Rpc(error)),
         }
         if early.is_some() {
             break;
         }
     }
-    let result = match early {
-        Some(result) => result,
+    let mut outcome = match early {
+        Some(outcome) => outcome,
         None => {
             call.params = Params::Value(params.clone());
-            guarded(enabled.provider.call(call.item.name, call))
-                .await
-                .and_then(Payload::into_value)
+            BlockOutcome::new(
+                guarded(enabled.provider.call(call.item.name, call))
+                    .await
+                    .and_then(Payload::into_value),
+            )
         }
-    };
-    let mut outcome = BlockOutcome {
-        result,
-        meta: JsonObject::new(),
-        notes: Vec::new(),
     };
     while let Some(mut block) = entered.pop() {
         block.open = false;
@@ -428,7 +438,7 @@ fn method_reply(
 ) -> Result<Reply, RpcError> {
     match finished.outcome {
         Ok(Payload::Value(Value::Object(object))) => {
-            form_of(stamp.object(object, finished.meta), form)
+            form_of(stamp.object(object, finished.meta, COMPLETE), form)
         }
         Ok(Payload::Text(text)) if text.starts_with('{') => Ok(stamp.text(&text)),
         Ok(_) => Err(RpcError::new(
@@ -472,6 +482,13 @@ fn tool_reply(
             result.insert("structuredContent".into(), value);
             result
         }
+        // Asked for only where the protocol has it: a tool of the modern era.
+        Err(Failure::InputRequired(input)) if stamp.modern => {
+            return form_of(
+                stamp.object(input.into_object(), finished.meta, INPUT_REQUIRED),
+                form,
+            );
+        }
         Err(failure) => failure.into_tool_result(id)?,
     };
     if let Some(content) = object.get_mut("content").and_then(Value::as_array_mut) {
@@ -482,7 +499,7 @@ fn tool_reply(
                 .map(|note| json!({ "type": "text", "text": note })),
         );
     }
-    form_of(stamp.object(object, finished.meta), form)
+    form_of(stamp.object(object, finished.meta, COMPLETE), form)
 }
 
 fn form_of(object: JsonObject, form: Form) -> Result<Reply, RpcError> {
@@ -500,9 +517,14 @@ fn form_of(object: JsonObject, form: Form) -> Result<Reply, RpcError> {
 }
 
 impl Stamp {
-    fn object(&self, mut object: JsonObject, mut own: JsonObject) -> JsonObject {
+    fn object(
+        &self,
+        mut object: JsonObject,
+        mut own: JsonObject,
+        result_type: &'static str,
+    ) -> JsonObject {
         if self.modern {
-            object.insert("resultType".into(), "complete".into());
+            object.insert("resultType".into(), result_type.into());
             if let Some(info) = &self.server_info {
                 own.insert(meta::SERVER_INFO.into(), info.value.clone());
             }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BuildError, Enabled};
+use crate::block::Property;
 use crate::contract::{Item, ToolSpec};
 use crate::prose::prose;
 use crate::schema;
@@ -39,9 +40,13 @@ impl ToolEntry {
                 what: item.name.to_owned(),
             });
         };
-        let input = schema::tool_schema(&item.params).map_err(bad)?;
+        let chain = enabled.chains.get(index);
+        let mut input = schema::tool_schema(&item.params).map_err(bad)?;
+        add(&mut input, chain.map_or(&[], |chain| &chain.arguments));
         schema::check_mcp_headers(&input).map_err(bad)?;
-        let output = or_error(schema::tool_output_schema(&item.result).map_err(bad)?);
+        let mut output = schema::tool_output_schema(&item.result).map_err(bad)?;
+        add(&mut output, chain.map_or(&[], |chain| &chain.members));
+        let output = or_error(output);
         let mut listing = JsonObject::new();
         listing.insert("name".into(), json!(spec.name));
         if let Some(title) = spec.title {
@@ -82,6 +87,25 @@ impl ToolEntry {
     /// Its entry in `tools/list`.
     pub fn listing(&self) -> &JsonObject {
         &self.listing
+    }
+}
+
+/// Adds what the blocks of an item have in its params or results.
+fn add(schema: &mut Value, properties: &[Property]) {
+    let Some(root) = schema.as_object_mut() else {
+        return;
+    };
+    for property in properties {
+        root.entry("properties").or_insert_with(|| json!({}))[property.name] =
+            property.schema.clone();
+        if property.required
+            && let Some(required) = root
+                .entry("required")
+                .or_insert_with(|| json!([]))
+                .as_array_mut()
+        {
+            required.push(property.name.into());
+        }
     }
 }
 

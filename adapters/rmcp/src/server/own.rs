@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
-use mcp_ext_core::request::{Incoming, Params, Target};
+use mcp_ext_core::request::{Incoming, Input, Params, Target};
 use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Negotiated, Route, RpcError};
 use rmcp::model::{
@@ -79,8 +79,27 @@ impl<S: ServerHandler> WithExtensions<S> {
         let params = request.arguments.map_or(Params::None, |arguments| {
             Params::Value(Value::Object(arguments))
         });
-        let incoming = incoming::open(Target::Tool(&request.name), params, &mut context);
+        let mut incoming = incoming::open(Target::Tool(&request.name), params, &mut context);
+        if request.input_responses.is_some() || request.request_state.is_some() {
+            // rmcp has read them, so both have their form.
+            let responses = request
+                .input_responses
+                .and_then(|r| serde_json::to_value(r).ok());
+            let state = request.request_state.map(Value::String);
+            let input = Input::read(responses, state).map_err(to_rmcp)?;
+            incoming.input = Some(Box::new(input));
+        }
         let result = self.run(incoming, &context).await.map_err(to_rmcp)?;
+        // A block has the user asked first.
+        if result.contains_key("requestState") {
+            return match serde_json::from_value(Value::Object(result)) {
+                Ok(input) => Ok(CallToolResponse::InputRequired(input)),
+                Err(_) => Err(ErrorData::internal_error(
+                    "the request for input does not have the form of one",
+                    None,
+                )),
+            };
+        }
         let result: CallToolResult =
             serde_json::from_value(Value::Object(result)).map_err(|_| {
                 ErrorData::internal_error(
