@@ -16,7 +16,7 @@ use crate::extension::Extension;
 use crate::faults::{self, Fault};
 use crate::protocol::Era;
 use crate::request::{BoxFuture, Input};
-use crate::wire::{JsonObject, code, meta};
+use crate::wire::{JsonObject, RpcError, code, meta};
 
 /// Names a block, so that `needs(..)` can point at its type.
 pub trait BlockName {
@@ -198,6 +198,8 @@ pub enum Before {
     Answer(BlockOutcome),
     /// Refuse. Only the blocks further out see it.
     Refuse(Refusal),
+    /// The request itself is malformed: a JSON-RPC error on tools too (MR-8). Only the blocks further out see it.
+    Reject(RpcError),
     /// Have the user asked first; the client then repeats the call with the answers. Only the blocks further out see
     /// it, as [`Failure::InputRequired`].
     Ask(InputRequired),

@@ -70,6 +70,8 @@ pub enum Failure {
     },
     /// A block refused; the handler did not run.
     Refused(Refusal),
+    /// A block found the request itself malformed: a protocol error, whatever was called. The handler did not run.
+    Rejected(RpcError),
     /// A block has the user asked first; the handler did not run.
     InputRequired(InputRequired),
 }
@@ -244,7 +246,7 @@ impl Failure {
     /// first.
     pub fn before_the_handler(&self) -> bool {
         match self {
-            Self::Params(_) | Self::Refused(_) | Self::InputRequired(_) => true,
+            Self::Params(_) | Self::Refused(_) | Self::Rejected(_) | Self::InputRequired(_) => true,
             Self::Rpc(_) | Self::Own { .. } => false,
         }
     }
@@ -252,7 +254,7 @@ impl Failure {
     /// The failure as a JSON-RPC error of a method of `extension`.
     pub(crate) fn into_rpc(self, extension: &str) -> RpcError {
         match self {
-            Self::Rpc(error) => error,
+            Self::Rpc(error) | Self::Rejected(error) => error,
             Self::Params(faults) => RpcError::new(code::INVALID_PARAMS, summary("params", &faults))
                 .with_data(
                     json!({ "extension": extension, "kind": "invalid_params", "faults": faults }),
@@ -283,7 +285,7 @@ impl Failure {
     /// The failure as a tool result with `isError: true`, or still a protocol error.
     pub(crate) fn into_tool_result(self, extension: &str) -> Result<JsonObject, RpcError> {
         let (text, error) = match self {
-            Self::Rpc(error) => return Err(error),
+            Self::Rpc(error) | Self::Rejected(error) => return Err(error),
             Self::Params(faults) => {
                 let mut text = summary("arguments", &faults);
                 // One fault stands in the summary already.

@@ -166,6 +166,7 @@ impl Block for Guard {
                 )),
                 (_, None) => refuse("unasked"),
             },
+            Some("") => Before::Reject(RpcError::new(-32602, "the word is empty")),
             Some("open") => Before::Proceed,
             _ => refuse(
                 call.argument("item")
@@ -384,6 +385,13 @@ fn mr_08_malformed_answers_are_a_json_rpc_error_that_names_the_member() {
         assert_eq!(error.code, -32602);
         assert_eq!(error.data.unwrap()["pointer"], pointer);
     }
+}
+
+#[test]
+fn mr_08_a_block_can_reject_a_malformed_request_with_a_json_rpc_error_on_tools_too() {
+    let params = json!({"name": "place_order", "arguments": {"item": "tea", "word": ""}});
+    let error = ask("tools/call", params, json!({})).unwrap_err();
+    assert_eq!((error.code, &*error.message), (-32602, "the word is empty"));
 }
 
 // ---- two blocks with one argument --------------------------------------------------------------------------------

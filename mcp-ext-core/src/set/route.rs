@@ -366,6 +366,7 @@ async fn nested(
             }),
             Ok(Before::Answer(outcome)) => early = Some(outcome),
             Ok(Before::Refuse(refusal)) => early = failed(Failure::Refused(refusal)),
+            Ok(Before::Reject(error)) => early = failed(Failure::Rejected(error)),
             Ok(Before::Ask(input)) => early = failed(Failure::InputRequired(input)),
             Err(error) => early = failed(Failure::Rpc(error)),
         }
