@@ -4,6 +4,7 @@ mod demo;
 mod list;
 mod serve;
 mod set;
+mod settings;
 mod wrap;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use mcp_ext::healthcare::{
 use mcp_ext::{Contract, Extension, ExtensionSet};
 
 use crate::Error;
+use crate::settings::SettingsFile;
 
 /// An extension this program can enable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -19,6 +20,13 @@ pub enum Name {
 
 impl Name {
     pub const ALL: &'static [Self] = &[Self::Healthcare];
+
+    /// As `--enable` takes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthcare => "healthcare",
+        }
+    }
 
     pub fn contract(self) -> &'static Contract {
         match self {
@@ -39,6 +47,11 @@ pub struct Enabled {
     #[arg(long, value_name = "bundled|FILE")]
     pub data: Option<String>,
 
+    /// A file with the settings that extensions advertise: a JSON object with one member for each extension, by the name
+    /// that --enable takes, e.g. {"healthcare": {"maxResults": 50}}. `mcp-ext list` shows the members.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+
     /// A file with the key that seals page cursors: 64 hexadecimal digits. Otherwise it is taken from the environment
     /// variable MCP_EXT_CURSOR_KEY, or made at each start, and cursors end with the process.
     #[arg(long, value_name = "FILE")]
@@ -54,12 +67,17 @@ impl Enabled {
         Self {
             names: Name::ALL.to_vec(),
             data: Some("bundled".to_owned()),
+            settings: None,
             cursor_key: None,
         }
     }
 
     pub fn build(&self) -> Result<ExtensionSet, Error> {
         let mut builder = ExtensionSet::builder();
+        let settings = match &self.settings {
+            Some(path) => SettingsFile::read(path, &self.names)?,
+            None => SettingsFile::default(),
+        };
         let mut seen = Vec::new();
         for name in &self.names {
             if seen.contains(name) {
@@ -70,7 +88,10 @@ impl Enabled {
                 Name::Healthcare => {
                     // Whoever runs this command is the one caller, and the file is theirs.
                     let server = FhirServer::with_scope(self.fhir_store()?, |_| AccessScope::all());
-                    builder.enable(FhirExtension::provide(server).settings(FhirSettings::r4()))
+                    builder.enable(
+                        FhirExtension::provide(server)
+                            .settings(settings.over::<FhirExtension>(*name, &FhirSettings::r4())?),
+                    )
                 }
             };
         }

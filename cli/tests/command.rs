@@ -290,3 +290,68 @@ fn sec_05_nothing_a_client_sends_is_printed() {
         assert!(!told.contains("planted-marker"), "{told}");
     }
 }
+
+#[test]
+fn a_settings_file_is_advertised_and_its_faults_are_told() {
+    let dir = std::env::temp_dir().join(format!("mcp-ext-settings-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let file = dir.join("settings.json");
+    let path = file.to_str().unwrap();
+    let serve = |content: &str, input: &[u8]| {
+        std::fs::write(&file, content).unwrap();
+        let mut child = Command::new(BIN)
+            .args(["serve", "--enable", "healthcare", "--data", "bundled"])
+            .args(["--settings", path])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A child that refuses its settings has closed the pipe.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
+    };
+
+    let discover = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover", "params": {"_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }}});
+    let output = serve(
+        r#"{"healthcare": {"maxResults": 7}}"#,
+        format!("{discover}\n").as_bytes(),
+    );
+    let answer: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+    let advertised =
+        &answer["result"]["capabilities"]["extensions"]["io.github.mcp-ext/healthcare-fhir"];
+    assert_eq!(advertised["maxResults"], 7);
+    assert_eq!(
+        advertised["fhirVersions"],
+        json!(["4.0.1"]),
+        "what the file does not say keeps its default"
+    );
+
+    for (content, says) in [
+        (
+            r#"{"healthcare": {"maxResult": 7}}"#,
+            "did you mean `maxResults`?",
+        ),
+        (
+            r#"{"healthcare": {"maxResults": "many"}}"#,
+            "maxResults: expected",
+        ),
+        (r#"{"health-care": {}}"#, "did you mean `healthcare`?"),
+        (r#"{"finance": {}}"#, "enabled are: healthcare"),
+        ("[]", "expected an object"),
+        ("{", "EOF"),
+    ] {
+        let output = serve(content, b"");
+        assert!(!output.status.success(), "{content}");
+        assert!(
+            text(&output.stderr).contains(says),
+            "{content}: {}",
+            text(&output.stderr)
+        );
+    }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
