@@ -417,7 +417,8 @@ fn hostile_nesting_and_size_end_soon() {
             .iter()
             .all(|f| f.message.len() < 1000 && f.pointer.len() < 200)
     );
-    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+    // Seconds on a busy machine; without the bounds it would be years.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
