@@ -261,7 +261,8 @@ pub trait Block: Send + Sync + 'static {
         outcome: &'a mut BlockOutcome,
     ) -> BoxFuture<'a, ()>;
 
-    /// Runs instead of [`after`](Self::after) when the call was cancelled or timed out after `before` let it proceed.
+    /// Runs when the call was cancelled or timed out after `before` let it proceed: instead of [`after`](Self::after), or
+    /// when its future was dropped where it waited.
     fn abandoned(&self, _call: &BlockCall<'_>) {}
 }
 

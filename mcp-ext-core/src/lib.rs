@@ -33,7 +33,7 @@ pub mod wire;
 
 pub use block::{Block, BlockName};
 pub use contract::Contract;
-pub use cx::{Cx, ToolCx};
+pub use cx::{Cx, Facts, ToolCx};
 pub use error::{ErrorSpec, ExtensionError};
 pub use extension::{Enable, Extension, HandlerResult, NoParams, NoSettings, Settings};
 pub use id::ExtensionId;

@@ -319,6 +319,53 @@ fn a_block_is_told_when_the_call_is_abandoned_and_its_notes_reach_clients_that_r
     assert_eq!(result["_meta"]["com.example/seen-by"], "labels");
 }
 
+/// Waits for ever after the handler.
+struct Lingering(Arc<Mutex<Vec<String>>>);
+
+impl Block for Lingering {
+    fn name(&self) -> &'static str {
+        "lingering"
+    }
+    fn place(&self) -> Place {
+        Place::LABELS
+    }
+    fn covers(&self, _: &mcp_ext_core::Contract, _: &rt::Item) -> bool {
+        true
+    }
+    fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        Box::pin(async { Before::Proceed })
+    }
+    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::pending())
+    }
+    fn abandoned(&self, _: &BlockCall<'_>) {
+        self.0.lock().unwrap().push("abandoned".into());
+    }
+}
+
+#[test]
+fn a_call_that_is_dropped_while_a_block_is_at_its_after_is_abandoned_too() {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let set = ExtensionSet::builder()
+        .enable(GradingExtension::provide(Lms::default()))
+        .block(Lingering(log.clone()))
+        .build()
+        .unwrap();
+    let meta = json!({"io.modelcontextprotocol/clientCapabilities": {"extensions": {"com.example/grading": {}}}});
+    let incoming = Incoming::new(Era::Modern, mcp_ext_core::request::Target::Method(RUBRICS))
+        .params(mcp_ext_core::request::Params::Value(json!({"course": "c"})))
+        .meta(meta.as_object().unwrap().clone());
+    let Route::Call(pending) = set.route(incoming) else {
+        panic!("not routed")
+    };
+    {
+        let mut future = std::pin::pin!(pending.run());
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(future.as_mut().poll(&mut cx).is_pending());
+    }
+    assert_eq!(*log.lock().unwrap(), ["abandoned"]);
+}
+
 /// The innermost of all; hangs before a method.
 struct Hanging;
 

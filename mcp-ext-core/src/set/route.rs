@@ -386,8 +386,10 @@ async fn nested(
         }
     };
     while let Some(mut block) = entered.pop() {
+        let after = guarded_block(block.block.after(&seen, &mut outcome)).await;
+        // Only now: a call that is dropped while `after` waits was abandoned too.
         block.open = false;
-        if let Err(error) = guarded_block(block.block.after(&seen, &mut outcome)).await {
+        if let Err(error) = after {
             outcome.result = Err(Failure::Rpc(error));
         }
     }
