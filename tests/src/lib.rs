@@ -23,6 +23,8 @@ examples! {
     BookClients
     #[doc = include_str!("../../docs/src/command.md")]
     BookCommand
+    #[doc = include_str!("../../docs/src/conformance.md")]
+    BookConformance
     #[doc = include_str!("../../docs/src/errors.md")]
     BookErrors
     #[doc = include_str!("../../docs/src/healthcare.md")]
