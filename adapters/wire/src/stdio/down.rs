@@ -49,15 +49,18 @@ where
                         if let Err(ended) = self.pass(forward).await {
                             return ended;
                         }
-                        let (line, effects) = match decision {
-                            Decision::Forward => continue,
-                            Decision::Replace(line, effects) => (line, effects),
-                            Decision::Swallow(effects) => (Vec::new(), effects),
-                        };
-                        if let Err(ended) = self.pass(&line).await {
-                            return ended;
+                        match decision {
+                            Decision::Forward => {}
+                            Decision::Swallow(effects) => self.apply(effects),
+                            // A client that has read the line finds the session as it says, and no answer of ours
+                            // that waits for it overtakes it.
+                            Decision::Replace(line, effects) => {
+                                let sent = self.to_client.send_after(|| self.apply(effects), &line);
+                                if let Err(error) = sent.await {
+                                    return Ended::Client(error);
+                                }
+                            }
                         }
-                        self.apply(effects);
                     }
                 }
             }

@@ -9,6 +9,7 @@ mod peers_installed;
 mod bad_input;
 mod checks;
 mod faults;
+mod order;
 mod peers;
 mod rig;
 mod transparency;

@@ -20,7 +20,7 @@ pub struct Side {
 }
 
 impl Side {
-    fn new(stream: DuplexStream) -> Self {
+    pub fn new(stream: DuplexStream) -> Self {
         let (read, write) = split(stream);
         Self {
             read: BufReader::new(read),
