@@ -1,0 +1,166 @@
+//! Secret keys, each typed by what it is for.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::Path;
+
+use crate::random::{Random, RandomError};
+
+/// A secret of 32 bytes for one use. A key for another use is another type: it cannot be put in its place.
+///
+/// ```
+/// use mcp_ext_values::{CursorKey, SystemRandom};
+///
+/// let key = CursorKey::random(&SystemRandom)?;
+/// assert!(!format!("{key:?}").contains("secret"));
+/// # Ok::<(), mcp_ext_values::KeyError>(())
+/// ```
+pub struct Key<Use> {
+    secret: [u8; 32],
+    source: KeySource,
+    used_for: PhantomData<fn() -> Use>,
+}
+
+/// Where a [`Key`] is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeySource {
+    /// Made at this start: what it sealed does not outlive the process. Worth telling whoever runs the server.
+    Random,
+    /// A file.
+    File,
+    /// An environment variable.
+    Environment,
+    /// Bytes handed over by the program.
+    Bytes,
+}
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error("the key file cannot be read: {0}")]
+    File(#[source] std::io::Error),
+    /// The environment variable is absent or not Unicode.
+    #[error("the environment variable {0} is not set")]
+    Environment(String),
+    /// It is there, but is no key.
+    #[error(
+        "a key is 64 hexadecimal digits (32 random bytes); make one with `openssl rand -hex 32`"
+    )]
+    Form,
+    /// There is no randomness to make one from.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+impl<Use> Key<Use> {
+    /// A new key.
+    ///
+    /// # Errors
+    /// When there is no randomness to be had.
+    pub fn random(random: &dyn Random) -> Result<Self, KeyError> {
+        let mut secret = [0; 32];
+        random.fill(&mut secret)?;
+        Ok(Self::new(secret, KeySource::Random))
+    }
+
+    /// The key in a file: 64 hexadecimal digits, white space around them ignored.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds no key.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, KeyError> {
+        let text = std::fs::read_to_string(path).map_err(KeyError::File)?;
+        Self::from_hex(&text, KeySource::File)
+    }
+
+    /// The key in an environment variable: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the variable is not set or holds no key.
+    pub fn from_env(name: &str) -> Result<Self, KeyError> {
+        let text = std::env::var(name).map_err(|_| KeyError::Environment(name.to_owned()))?;
+        Self::from_hex(&text, KeySource::Environment)
+    }
+
+    /// These 32 bytes, which must be random and secret.
+    #[must_use]
+    pub fn from_bytes(secret: [u8; 32]) -> Self {
+        Self::new(secret, KeySource::Bytes)
+    }
+
+    /// Where the key is from.
+    #[must_use]
+    pub fn source(&self) -> KeySource {
+        self.source
+    }
+
+    /// The bytes, for the code that implements the use.
+    #[must_use]
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    fn new(secret: [u8; 32], source: KeySource) -> Self {
+        Self {
+            secret,
+            source,
+            used_for: PhantomData,
+        }
+    }
+
+    fn from_hex(text: &str, source: KeySource) -> Result<Self, KeyError> {
+        let text = text.trim().as_bytes();
+        if text.len() != 64 {
+            return Err(KeyError::Form);
+        }
+        let digit = |b: u8| char::from(b).to_digit(16).ok_or(KeyError::Form);
+        let mut secret = [0; 32];
+        for (byte, pair) in secret.iter_mut().zip(text.chunks_exact(2)) {
+            for &b in pair {
+                // Two digits of 16 fit a byte.
+                *byte = *byte * 16 + digit(b)? as u8;
+            }
+        }
+        Ok(Self::new(secret, source))
+    }
+}
+
+impl<Use> Clone for Key<Use> {
+    fn clone(&self) -> Self {
+        Self::new(self.secret, self.source)
+    }
+}
+
+impl<Use> fmt::Debug for Key<Use> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key")
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyError, KeySource};
+
+    type Key = super::Key<()>;
+
+    #[test]
+    fn keys_come_from_files_and_the_environment() {
+        let path = std::env::temp_dir().join(format!("mcp-ext-key-{}", std::process::id()));
+        std::fs::write(&path, format!("{}\n", "0f".repeat(32))).unwrap();
+        let key = Key::from_file(&path).unwrap();
+        assert_eq!((*key.secret(), key.source()), ([15; 32], KeySource::File));
+        std::fs::write(&path, "0g".repeat(32)).unwrap();
+        assert!(matches!(Key::from_file(&path), Err(KeyError::Form)));
+        std::fs::write(&path, "0f".repeat(31)).unwrap();
+        assert!(matches!(Key::from_file(&path), Err(KeyError::Form)));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Key::from_file(&path), Err(KeyError::File(_))));
+        assert!(matches!(
+            Key::from_env("MCP_EXT_NO_SUCH_VARIABLE"),
+            Err(KeyError::Environment(_))
+        ));
+        assert!(!format!("{key:?}").contains("15"));
+    }
+}
