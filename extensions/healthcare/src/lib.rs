@@ -8,8 +8,6 @@ pub mod types;
 #[cfg(feature = "server")]
 pub mod cursor;
 #[cfg(feature = "server")]
-pub mod dates;
-#[cfg(feature = "server")]
 mod decimal;
 #[cfg(feature = "server")]
 mod index;
@@ -28,6 +26,9 @@ mod title;
 
 #[cfg(feature = "server")]
 pub use cursor::CursorKey;
+/// Dates as ranges of time, as FHIR compares them.
+#[cfg(feature = "server")]
+pub use mcp_ext_values::date as dates;
 #[cfg(feature = "server")]
 pub use scope::AccessScope;
 #[cfg(feature = "server")]

@@ -14,10 +14,9 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
-use std::borrow::Cow;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -132,69 +131,8 @@ pub struct SearchParams {
     pub cursor: Option<String>,
 }
 
-/// How many matches a page holds: 0 to 100.
-///
-/// ```
-/// use mcp_ext_healthcare::types::PageSize;
-///
-/// assert_eq!(PageSize::default().get(), 20);
-/// assert!(PageSize::new(101).is_none());
-/// assert!(serde_json::from_str::<PageSize>("101").is_err());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct PageSize(u32);
-
-impl PageSize {
-    /// The largest.
-    pub const MAX: Self = Self(100);
-
-    /// A page of that many matches, if a page may be that large.
-    #[must_use]
-    pub fn new(count: u32) -> Option<Self> {
-        (count <= Self::MAX.0).then_some(Self(count))
-    }
-
-    /// The number of matches.
-    #[must_use]
-    pub fn get(self) -> u32 {
-        self.0
-    }
-}
-
-impl Default for PageSize {
-    fn default() -> Self {
-        Self(20)
-    }
-}
-
-impl TryFrom<u32> for PageSize {
-    type Error = String;
-
-    fn try_from(count: u32) -> Result<Self, String> {
-        Self::new(count).ok_or_else(|| format!("expected 0 to {}, seen {count}", Self::MAX.0))
-    }
-}
-
-impl From<PageSize> for u32 {
-    fn from(size: PageSize) -> Self {
-        size.0
-    }
-}
-
-impl JsonSchema for PageSize {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "PageSize".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "integer", "minimum": 0, "maximum": Self::MAX.0 })
-    }
-}
+/// How many matches a page holds: 0 to 100, 20 when nothing is said.
+pub type PageSize = mcp_ext_values::Limit;
 
 /// One condition of a search.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

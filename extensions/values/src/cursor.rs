@@ -244,13 +244,13 @@ mod sealing {
 
         #[test]
         fn a_cursor_opens_only_with_its_key_and_binding() {
-            let key = CursorKey::random(&SystemRandom).unwrap();
+            let key = CursorKey::random().unwrap();
             let binding = Binding::new("list", "1")
                 .caller(Some("t"), Some("p"))
                 .query(b"q");
             let cursor = sealed(&key, &binding);
             assert_eq!(opened(&key, &cursor, &binding), Ok(position()));
-            let other = CursorKey::random(&SystemRandom).unwrap();
+            let other = CursorKey::random().unwrap();
             assert_eq!(
                 opened(&other, &cursor, &binding),
                 Err(CursorError::Rejected)

@@ -19,6 +19,11 @@ const MAX_RESULT_EXPONENT: i64 = 2_000_000;
 /// Makes the exponent of every sort key a positive number of seven digits.
 const EXPONENT_BIAS: i64 = 4_000_000;
 
+/// Sorts below the [sort key](Decimal::sort_key) of every number.
+pub const KEY_MIN: &str = "";
+/// Sorts above the [sort key](Decimal::sort_key) of every number.
+pub const KEY_MAX: &str = "3";
+
 /// A decimal number of any size: `±digits × 10^exponent`, with the digits as written.
 ///
 /// Reads numbers as JSON writes them. Equality and order are those of the numbers: `1.0` equals `1.00`.
@@ -106,6 +111,15 @@ impl Decimal {
     pub fn scaled_by(&self, power: i64) -> Result<Self, DecimalError> {
         let exponent = self.exponent.saturating_add(power);
         Self::within_bounds(self.negative, self.digits.clone(), exponent)
+    }
+
+    /// The number without its sign.
+    #[must_use]
+    pub fn magnitude(&self) -> Self {
+        Self {
+            negative: false,
+            ..self.clone()
+        }
     }
 
     /// The number with the other sign.
@@ -202,7 +216,7 @@ impl Decimal {
     }
 
     /// A text that sorts, byte by byte, as the number does: for a database that compares texts. Equal numbers have equal
-    /// keys; every key is above the empty text and below `3`.
+    /// keys; every key is between [`KEY_MIN`] and [`KEY_MAX`].
     #[must_use]
     pub fn sort_key(&self) -> String {
         let (significant, magnitude) = self.significant();
@@ -611,17 +625,22 @@ impl TryFrom<Decimal> for DecimalString {
     }
 }
 
+impl From<i64> for Decimal {
+    fn from(number: i64) -> Self {
+        let text = number.unsigned_abs().to_string();
+        Self {
+            negative: number < 0,
+            digits: text.bytes().map(|b| b - b'0').collect(),
+            exponent: 0,
+        }
+    }
+}
+
 impl From<i64> for DecimalString {
     fn from(number: i64) -> Self {
-        let text = number.to_string();
-        let digits = text.trim_start_matches('-').bytes().map(|b| b - b'0');
         Self {
-            value: Decimal {
-                negative: number < 0,
-                digits: digits.collect(),
-                exponent: 0,
-            },
-            text: Written(text),
+            value: number.into(),
+            text: Written(number.to_string()),
         }
     }
 }

@@ -4,14 +4,14 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-use crate::random::{Random, RandomError};
+use crate::random::{Random, RandomError, SystemRandom};
 
 /// A secret of 32 bytes for one use. A key for another use is another type: it cannot be put in its place.
 ///
 /// ```
-/// use mcp_ext_values::{CursorKey, SystemRandom};
+/// use mcp_ext_values::CursorKey;
 ///
-/// let key = CursorKey::random(&SystemRandom)?;
+/// let key = CursorKey::random()?;
 /// assert!(!format!("{key:?}").contains("secret"));
 /// # Ok::<(), mcp_ext_values::KeyError>(())
 /// ```
@@ -54,11 +54,19 @@ pub enum KeyError {
 }
 
 impl<Use> Key<Use> {
-    /// A new key.
+    /// A new key, from the system's randomness.
     ///
     /// # Errors
     /// When there is no randomness to be had.
-    pub fn random(random: &dyn Random) -> Result<Self, KeyError> {
+    pub fn random() -> Result<Self, KeyError> {
+        Self::random_from(&SystemRandom)
+    }
+
+    /// A new key, from that randomness.
+    ///
+    /// # Errors
+    /// When there is no randomness to be had.
+    pub fn random_from(random: &dyn Random) -> Result<Self, KeyError> {
         let mut secret = [0; 32];
         random.fill(&mut secret)?;
         Ok(Self::new(secret, KeySource::Random))

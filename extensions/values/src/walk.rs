@@ -17,7 +17,7 @@ use crate::random::Random;
 /// ```
 /// use mcp_ext_values::{Binding, CursorKey, Page, PageParams, SystemRandom, Walk};
 ///
-/// let key = CursorKey::random(&SystemRandom)?;
+/// let key = CursorKey::random()?;
 /// let binding = Binding::new("com.example/numbers", "1");
 /// let walk: Walk<u32> = Walk::open(&key, binding, &PageParams::default())?;
 /// // SELECT n FROM numbers WHERE n > :after ORDER BY n LIMIT :rows

@@ -3,6 +3,8 @@
 use std::cell::Cell;
 
 use jsonschema::Validator;
+use mcp_ext_core::faults;
+use mcp_ext_core::schema::{TypeSchema, tool_schema};
 use mcp_ext_values::{
     Bounded, Currency, DecimalString, Limit, MaxBytes, Money, Page, PageParams, PartialDate,
     PlainText, Precision, Pseudonym, Rounding, SealedCursor, Source, Truncated, Untrusted, Verdict,
@@ -20,7 +22,10 @@ const CASES: u32 = 512;
 /// A type beside its schema, and how often each verdict came up: a test that saw one of them only has shown nothing.
 struct Pair {
     validator: Validator,
+    /// The same schema, as the walk sees it that tells a caller what is wrong with params.
+    schema: TypeSchema,
     name: String,
+    judged: Cell<u32>,
 }
 
 impl Pair {
@@ -28,7 +33,9 @@ impl Pair {
         let schema = schemars::schema_for!(T).to_value();
         Self {
             validator: jsonschema::draft202012::new(&schema).unwrap(),
+            schema: TypeSchema::of::<T>(),
             name: T::schema_name().into_owned(),
+            judged: Cell::new(0),
         }
     }
 
@@ -44,6 +51,17 @@ impl Pair {
             self.name,
             read.as_ref().err()
         );
+        // The walk makes the schema anew each time: a sample of it will do.
+        self.judged.set(self.judged.get() + 1);
+        if self.judged.get() % 8 == 0 {
+            let faults = faults::find(value, &self.schema, &[]);
+            // It is asked only about what a type refuses, and takes `20.0` for no integer, as derived types do.
+            assert!(
+                faults.is_empty() == schema || schema && has_float(value),
+                "{}: {value}: {faults:?}",
+                self.name
+            );
+        }
         if let Ok(read) = read {
             // What the type writes, the schema and the type take again.
             let written = serde_json::to_value(read).unwrap();
@@ -51,6 +69,14 @@ impl Pair {
             assert!(serde_json::from_value::<T>(written).is_ok());
         }
         schema
+    }
+}
+
+fn has_float(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().any(has_float),
+        Value::Array(items) => items.iter().any(has_float),
+        _ => value.is_f64(),
     }
 }
 
@@ -491,4 +517,45 @@ fn objects() {
         ]
     };
     check::<Verdict>(verdict(), nearly_object(verdict()));
+}
+
+/// As part of a tool's arguments, in the form AI hosts take, they still say the same.
+#[test]
+fn in_a_tool_schema_they_say_the_same() {
+    #[derive(Serialize, serde::Deserialize, JsonSchema)]
+    struct Args {
+        price: Money,
+        due: PartialDate,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<Limit>,
+        note: PlainText<20>,
+        person: Pseudonym,
+    }
+    const ARGS: TypeSchema = TypeSchema::of::<Args>();
+    let schema = tool_schema(&ARGS).unwrap();
+    let text = schema.to_string();
+    assert!(
+        !text.contains("$ref") && text.len() < 6000,
+        "{} bytes",
+        text.len()
+    );
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let person = format!("psn1-{}", "0".repeat(64));
+    let good = json!({ "price": { "amount": "1.50", "currency": "EUR" }, "due": "2024-02-29", "note": "x", "person": person });
+    assert!(validator.is_valid(&good) && serde_json::from_value::<Args>(good.clone()).is_ok());
+    for (pointer, bad) in [
+        ("/price/amount", json!("1.505")),
+        ("/price/amount", json!(1.5)),
+        ("/price/currency", json!("XXX")),
+        ("/price/currency", json!("JPY")),
+        ("/due", json!("2023-02-29")),
+        ("/note", json!("⟦")),
+        ("/person", json!("ann@example.org")),
+    ] {
+        let mut value = good.clone();
+        *value.pointer_mut(pointer).unwrap() = bad;
+        assert!(!validator.is_valid(&value), "{value}");
+        assert!(!faults::find(&value, &ARGS, &[]).is_empty(), "{value}");
+        assert!(serde_json::from_value::<Args>(value).is_err());
+    }
 }

@@ -430,7 +430,8 @@ fn quantity(def: &'static Def, value: &str) -> Result<QuantityMatch, SearchError
     let (low, high) = match comparator {
         Comparator::Ap => number.approximate_range(),
         _ => number.precision_range(),
-    };
+    }
+    .ok_or_else(|| invalid(def, value, form(def.kind)))?;
     Ok(QuantityMatch {
         comparator,
         value: number.sort_key(),

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use mcp_ext_values::{Binding, SystemRandom};
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row, params_from_iter};
 
 use crate::cursor::{CursorError, CursorKey, KeyError, KeySource, Position, SortValue};
@@ -362,16 +363,17 @@ impl FhirStore {
         let bound = bound(&query, scope, principal, &params.sort);
         let after = match &params.cursor {
             None => None,
-            Some(cursor) => Some(self.key.open(cursor, &bound)?),
+            Some(cursor) => Some(self.key.open::<Position>(cursor, &bound)?),
         };
         let count = match (&after, params.count) {
-            (Some(position), Some(count)) if count != position.count => {
-                let expected = position.count;
+            (Some((expected, _)), Some(count)) if count != *expected => {
+                let expected = *expected;
                 return Err(CursorError::Count { expected }.into());
             }
-            (Some(position), _) => position.count,
+            (Some((expected, _)), _) => *expected,
             (None, count) => count.unwrap_or_default(),
         };
+        let after = after.map(|(_, position)| position);
         let (total, rows) = self.page(stop, &query, scope, after.as_ref(), count)?;
         let mut result = SearchResult {
             matches: Vec::new(),
@@ -392,13 +394,14 @@ impl FhirStore {
             if size > MAX_RESULT_BYTES && last.is_some() {
                 break;
             }
-            last = Some(row.position(count));
+            last = Some(row.position());
             all_tagged &= row.synthetic;
             result.matches.push(row.found);
         }
         result.synthetic |= all_tagged && !result.matches.is_empty();
         if let Some(position) = last.filter(|_| available > result.matches.len()) {
-            result.next_cursor = Some(self.key.seal(&position, &bound)?);
+            let cursor = self.key.seal(&SystemRandom, &bound, count, &position)?;
+            result.next_cursor = Some(cursor.to_string());
         }
         Ok(result)
     }
@@ -542,24 +545,24 @@ fn searchable(name: &str, detailed: bool) -> TypeCapabilities {
 }
 
 /// What a cursor is bound to. The order of conditions does not matter, as it does not to the search.
-fn bound(query: &Query, scope: &AccessScope, principal: Option<&str>, sort: &[String]) -> Vec<u8> {
+fn bound(query: &Query, scope: &AccessScope, principal: Option<&str>, sort: &[String]) -> Binding {
     let mut applied: Vec<String> = query
         .applied
         .iter()
         .map(|param| serde_json::json!(param).to_string())
         .collect();
     applied.sort();
-    serde_json::json!([
-        "mcp-ext fhir cursor 1",
-        principal,
+    let query = serde_json::json!([
         scope.patient_ids(),
         scope.types(),
         query.resource_type,
         applied,
         sort
     ])
-    .to_string()
-    .into_bytes()
+    .to_string();
+    Binding::new("fhir search", "1")
+        .caller(None, principal)
+        .query(query.as_bytes())
 }
 
 fn json_bytes(value: &impl serde::Serialize) -> usize {
@@ -601,9 +604,8 @@ impl PageRow {
         })
     }
 
-    fn position(&self, count: PageSize) -> Position {
+    fn position(&self) -> Position {
         Position {
-            count,
             keys: self.keys.clone(),
             id: self.id.clone(),
         }
