@@ -1,0 +1,111 @@
+//! Files: what is refused when a store is opened, and what is left in it.
+
+mod common;
+
+use common::Scratch;
+use mcp_ext_store::{Store, StoreError};
+
+#[test]
+fn a_file_that_is_no_database_is_refused() {
+    let scratch = Scratch::new("files");
+    std::fs::write(scratch.file(), vec![b'x'; 4096]).unwrap();
+    let error = Store::open(scratch.file()).unwrap_err();
+    assert_eq!(error.kind(), "store_damaged", "{error:?}");
+    assert!(error.to_string().contains("backup"), "{error}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_named() {
+    let scratch = Scratch::new("files");
+    let error = Store::open(scratch.path().join("missing/store.sqlite")).unwrap_err();
+    assert!(matches!(&error, StoreError::Open { .. }), "{error:?}");
+    assert!(error.to_string().contains("missing"), "{error}");
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_refused() {
+    let scratch = Scratch::new("files");
+    let steps = ["CREATE TABLE a (x)", "CREATE TABLE b (x)"];
+    Store::open(scratch.file())
+        .unwrap()
+        .migrate("m", &steps)
+        .unwrap();
+    let store = Store::open(scratch.file()).unwrap();
+    store.migrate("m", &steps).unwrap();
+    store.migrate("other", &[]).unwrap();
+    let error = store.migrate("m", &steps[..1]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "schema `m` of the store has version 2, this program knows up to 1; run the newer program, or use another file"
+    );
+}
+
+#[test]
+fn a_migration_that_fails_leaves_nothing() {
+    let scratch = Scratch::new("files");
+    let store = Store::open(scratch.file()).unwrap();
+    store
+        .migrate("m", &["CREATE TABLE a (x)", "NOT SQL"])
+        .unwrap_err();
+    store.migrate("m", &["CREATE TABLE a (x)"]).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn the_file_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scratch = Scratch::new("files");
+    let store = Store::open(scratch.file()).unwrap();
+    store.migrate("m", &["CREATE TABLE a (x)"]).unwrap();
+    for entry in std::fs::read_dir(scratch.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o077,
+            0,
+            "{entry:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_deleted_is_gone_from_the_files() {
+    let scratch = Scratch::new("files");
+    let secret = "a-secret-that-must-go-0123456789";
+    let store = Store::open(scratch.file()).unwrap();
+    store.migrate("m", &["CREATE TABLE a (x TEXT)"]).unwrap();
+    store
+        .write_blocking(|db| db.execute("INSERT INTO a VALUES (?1)", [secret]))
+        .unwrap();
+    let holds = || {
+        std::fs::read_dir(scratch.path()).unwrap().any(|entry| {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(secret.len()).any(|w| w == secret.as_bytes())
+        })
+    };
+    assert!(holds());
+    store
+        .write_blocking(|db| db.execute("DELETE FROM a", []))
+        .unwrap();
+    store.checkpoint().unwrap();
+    assert!(!holds());
+}
+
+#[test]
+fn the_pragmas_hold_on_every_connection() {
+    let scratch = Scratch::new("files");
+    let store = Store::open(scratch.file()).unwrap();
+    let pragmas = |db: &mcp_ext_store::rusqlite::Connection| {
+        let get = |name: &str| db.query_row(&format!("PRAGMA {name}"), [], |r| r.get::<_, i64>(0));
+        Ok((
+            get("synchronous")?,
+            get("foreign_keys")?,
+            get("secure_delete")?,
+        ))
+    };
+    assert_eq!(store.write_blocking(pragmas).unwrap(), (2, 1, 1));
+    assert_eq!(store.read_blocking(pragmas).unwrap(), (2, 1, 1));
+    let mode: String = store
+        .read_blocking(|db| db.query_row("PRAGMA journal_mode", [], |r| r.get(0)))
+        .unwrap();
+    assert_eq!(mode, "wal");
+}
