@@ -21,6 +21,8 @@ pub mod cursor;
 pub mod date;
 pub mod decimal;
 #[cfg(feature = "server")]
+pub mod digest;
+#[cfg(feature = "server")]
 pub mod key;
 pub mod money;
 pub mod page;
@@ -28,6 +30,7 @@ pub mod page;
 mod parts;
 pub mod pseudonym;
 pub mod random;
+pub mod timestamp;
 pub mod untrusted;
 pub mod verdict;
 #[cfg(feature = "server")]
