@@ -84,7 +84,7 @@ fn written(number: &Number) -> String {
     }
     match number.as_f64() {
         // Zero has one value, with either sign.
-        Some(float) if float == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         // Both bounds are floats themselves, and between them a whole float is an exact integer.
         Some(float)
             if float.fract() == 0.0
