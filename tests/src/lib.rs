@@ -45,6 +45,8 @@ examples! {
     BookResults
     #[doc = include_str!("../../docs/src/rmcp.md")]
     BookRmcp
+    #[doc = include_str!("../../docs/src/values.md")]
+    BookValues
     #[doc = include_str!("../../docs/src/wrap.md")]
     BookWrap
     #[doc = include_str!("../../docs/src/write.md")]

@@ -53,7 +53,7 @@ impl Pair {
         );
         // The walk makes the schema anew each time: a sample of it will do.
         self.judged.set(self.judged.get() + 1);
-        if self.judged.get() % 8 == 0 {
+        if self.judged.get().is_multiple_of(8) {
             let faults = faults::find(value, &self.schema, &[]);
             // It is asked only about what a type refuses, and takes `20.0` for no integer, as derived types do.
             assert!(
