@@ -175,7 +175,7 @@ extension!(
 );
 
 #[test]
-fn req_15_tool_names() {
+fn req_15_a_tool_is_one_extensions_alone() {
     let (_, text) = error(build!(ToolA, ToolB));
     assert!(
         text.contains("tool go")
@@ -214,12 +214,16 @@ extension!(
 );
 
 #[test]
-fn err_01_to_err_05_own_codes() {
+fn err_05_two_errors_do_not_share_a_code() {
     let (_, text) = error(build!(CodeA, CodeB));
     assert!(
         text.contains("4100") && text.contains("lost") && text.contains("found"),
         "{text}"
     );
+}
+
+#[test]
+fn err_01_to_err_04_a_reserved_code_cannot_be_enabled() {
     let (error, text) = error(build!(CodeCore));
     assert!(
         matches!(error, BuildError::ReservedCode { code: -32023, .. }),
@@ -301,6 +305,16 @@ extension!(
     contract!("com.example/a").items(&[Item::new("go", PARAMS, TypeSchema::of::<Vec<String>>())
         .method(MethodSpec::new("com.example/a/go"))])
 );
+
+#[test]
+fn rt_01_rt_06_mr_01_a_result_cannot_say_what_it_is() {
+    // `task`, `input_required` or a type of its own: the member is the protocol's.
+    let (error, text) = error(build!(Stamped));
+    assert!(
+        matches!(&error, BuildError::ReservedMember { member, .. } if member == "resultType"),
+        "{text}"
+    );
+}
 
 #[test]
 fn results_keep_their_shape_through_any_client() {
@@ -471,4 +485,90 @@ fn a_fallback_that_the_server_does_not_grant_is_refused() {
     // Nobody sees the fallback of tools that are gated.
     let gated = rt::Enable::<GatedTool>::new(()).settings(settings("strict"));
     assert!(ExtensionSet::builder().enable(gated).build().is_ok());
+}
+
+const fn meta_key(key: &'static str) -> rt::MetaKeySpec {
+    rt::MetaKeySpec {
+        key,
+        place: "result",
+        value: PARAMS,
+    }
+}
+extension!(
+    OwnKey,
+    contract!("com.example/a").meta_keys(&[meta_key("com.example/label")])
+);
+extension!(
+    ForeignKey,
+    contract!("com.example/a").meta_keys(&[meta_key("org.other/label")])
+);
+extension!(
+    LongerKey,
+    contract!("com.example/a").meta_keys(&[meta_key("com.examples/label")])
+);
+
+#[test]
+fn meta_01_a_key_lies_under_the_extensions_own_prefix() {
+    assert!(build!(OwnKey).is_ok());
+    for result in [build!(ForeignKey), build!(LongerKey)] {
+        let (error, text) = error(result);
+        assert!(matches!(error, BuildError::MetaKey { .. }), "{text}");
+    }
+}
+
+macro_rules! with_settings {
+    ($name:ident, $settings:ident) => {
+        impl Negotiate for $settings {
+            type Negotiated = Self;
+            fn negotiate(_: &Self, client: &Self) -> Result<Self, Mismatch> {
+                Ok(client.clone())
+            }
+        }
+        extension!(
+            $name,
+            contract!("com.example/a").settings(SettingsSpec::same::<$settings>()),
+            settings: $settings
+        );
+    };
+}
+
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+struct Keyed {
+    api_key: Option<String>,
+}
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Nested {
+    upstreams: Vec<Upstream>,
+}
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Upstream {
+    #[schemars(extend("format" = "password"))]
+    phrase: String,
+}
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+struct Harmless {
+    token_limit: Option<u32>,
+    secret_santa: bool,
+}
+with_settings!(KeyedSettings, Keyed);
+with_settings!(NestedSettings, Nested);
+with_settings!(HarmlessSettings, Harmless);
+
+#[test]
+fn neg_21_settings_carry_no_secrets() {
+    for (result, name) in [
+        (build!(KeyedSettings), "apiKey"),
+        (build!(NestedSettings), "phrase"),
+    ] {
+        let (error, text) = error(result);
+        assert!(
+            matches!(&error, BuildError::SecretSetting { member, .. } if member == name),
+            "{text}"
+        );
+    }
+    assert!(build!(HarmlessSettings).is_ok());
 }

@@ -165,6 +165,13 @@ pub enum BuildError {
         /// Who has taken the name.
         taken_by: &'static str,
     },
+    /// The settings of one side have a member that is meant for a secret (check NEG-21).
+    SecretSetting {
+        /// The extension.
+        extension: ExtensionId,
+        /// The member.
+        member: String,
+    },
     /// No settings of a client can be combined with these settings of the server.
     NeverCombines {
         /// The extension.
@@ -368,6 +375,11 @@ impl std::fmt::Display for BuildError {
             } => write!(
                 f,
                 "the settings of {extension} have a member `{member}`, a name taken by {taken_by}; rename the field"
+            ),
+            Self::SecretSetting { extension, member } => write!(
+                f,
+                "the settings of {extension} have a member `{member}`, which reads like a secret, and settings are sent \
+                 to everyone; keep secrets out of them, or rename the field"
             ),
             Self::NeverCombines { extension, why } => {
                 write!(
@@ -597,6 +609,12 @@ impl ExtensionSetBuilder {
                     }
                     tools.push((position, index));
                 }
+            }
+            if let Some(member) = super::secrets::find(contract) {
+                return Err(BuildError::SecretSetting {
+                    extension: contract.id.clone(),
+                    member,
+                });
             }
             let chains = contract
                 .items

@@ -7,6 +7,7 @@ mod gate;
 mod nulls;
 mod report;
 mod route;
+mod secrets;
 mod tools;
 
 use std::collections::HashMap;
