@@ -1,6 +1,8 @@
 //! What holds for everything that ships here.
 #![cfg(feature = "healthcare")]
 
+use std::path::Path;
+
 use mcp_ext::wire::{VENDOR_PREFIX, meta};
 
 // Naming the facade links what its features enable.
@@ -30,13 +32,55 @@ fn everything_that_ships_has_the_vendor_prefix() {
     }
 }
 
+/// The root of the workspace, where the manifests and the README are.
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
 #[test]
 fn id_10_nothing_claims_endorsement() {
+    let mut words: Vec<(String, String)> = Vec::new();
     for contract in mcp_ext::registry::linked().unwrap() {
-        let words =
-            format!("{} {}", contract.title.unwrap_or_default(), contract.docs).to_lowercase();
+        let text = format!("{} {}", contract.title.unwrap_or_default(), contract.docs);
+        words.push((contract.id.to_string(), text));
+    }
+    for member in ["extensions", "extensions/healthcare"] {
+        let manifest = std::fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
+        let told = |line: &&str| line.starts_with("name = ") || line.starts_with("description = ");
+        let lines: Vec<_> = manifest.lines().filter(told).collect();
+        assert!(lines.len() >= 2, "{member}");
+        words.push((member.to_owned(), lines.join(" ")));
+    }
+    for (what, text) in words {
         for claim in ["official", "certified", "compliant", "endorsed"] {
-            assert!(!words.contains(claim), "{}: {claim}", contract.id);
+            assert!(!text.to_lowercase().contains(claim), "{what}: {claim}");
+        }
+    }
+}
+
+#[test]
+fn neg_03_the_readme_lists_every_extension() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    for contract in mcp_ext::registry::linked().unwrap() {
+        assert!(
+            readme.contains(&format!("`{}`", contract.id)),
+            "README.md does not name {}",
+            contract.id
+        );
+    }
+}
+
+#[test]
+fn hdr_08_no_argument_that_names_a_person_goes_into_a_header() {
+    for contract in mcp_ext::registry::linked().unwrap() {
+        for item in contract.items.iter().filter(|item| item.tool.is_some()) {
+            let schema = mcp_ext::schema::tool_schema(&item.params).unwrap();
+            assert!(
+                !schema.to_string().contains("x-mcp-header"),
+                "{} of {}: a proxy logs headers, and these tools take what identifies people",
+                item.name,
+                contract.id
+            );
         }
     }
 }

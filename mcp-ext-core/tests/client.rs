@@ -209,35 +209,91 @@ fn neg_18_an_optional_item_that_is_not_advertised_is_not_called() {
     assert!(block_on(active(&server).read_aloud(title())).is_ok());
 }
 
+/// What a typed call makes of an answer.
+fn found(answer: &Value) -> Result<Book, CallError<ShelfError>> {
+    let server = Scripted::new(offered(), answer.clone());
+    block_on(active(&server).find(title()))
+}
+
+fn assert_invalid(answer: &Value) {
+    let error = found(answer).unwrap_err();
+    assert!(
+        matches!(error, CallError::InvalidResult { item: "find", .. }),
+        "{answer}: {error:?}"
+    );
+}
+
 #[test]
-fn rt_02_and_rt_07_an_unknown_result_type_makes_the_result_invalid() {
-    let invalid = [
-        json!({"resultType": "task", "pages": 1}),
-        json!({"resultType": "input_required", "pages": 1}),
-        json!({"resultType": "com.example/other", "pages": 1}),
-        json!({"resultType": 1, "pages": 1}),
-        json!({"resultType": "complete", "pages": "three"}),
-        json!(["pages", 1]),
-        json!(null),
-    ];
-    for answer in invalid {
-        let server = Scripted::new(offered(), answer.clone());
-        let shelf = active(&server);
-        let error = block_on(shelf.find(title())).unwrap_err();
-        assert!(
-            matches!(error, CallError::InvalidResult { item: "find", .. }),
-            "{answer}: {error:?}"
-        );
+fn rt_02_a_result_type_of_an_extension_that_is_off_makes_the_result_invalid() {
+    for kind in ["com.example/other", "com.example/shelf", "org.other/x.y"] {
+        assert_invalid(&json!({"resultType": kind, "pages": 1}));
     }
     // Servers of earlier versions send none.
-    let server = Scripted::new(
-        offered(),
-        json!({"pages": 1, "_meta": {"x.y/z": 1}, "later": true}),
-    );
     assert_eq!(
-        block_on(active(&server).find(title())).unwrap(),
+        found(&json!({"pages": 1, "_meta": {"x.y/z": 1}, "later": true})).unwrap(),
         Book { pages: 1 }
     );
+}
+
+#[test]
+fn rt_07_a_method_accepts_complete_and_nothing_else_of_the_core() {
+    assert!(found(&json!({"resultType": "complete", "pages": 1})).is_ok());
+    for kind in [
+        json!("task"),
+        json!("input_required"),
+        json!(1),
+        json!(null),
+    ] {
+        assert_invalid(&json!({"resultType": kind, "pages": 1}));
+    }
+}
+
+#[test]
+fn neg_19_a_result_is_read_before_it_is_used() {
+    for answer in [
+        json!({"resultType": "complete", "pages": "three"}),
+        json!({"resultType": "complete"}),
+        json!(["pages", 1]),
+        json!(null),
+    ] {
+        assert_invalid(&answer);
+    }
+}
+
+#[test]
+fn req_22_a_tools_failure_and_a_result_that_does_not_fit_are_told_apart() {
+    let lent = |answer: Value| {
+        let server = Scripted::new(offered(), answer);
+        block_on(active(&server).lend(title())).unwrap_err()
+    };
+    let words = json!([{"type": "text", "text": "no luck"}]);
+    let error = lent(json!({"content": words, "isError": true}));
+    assert!(
+        matches!(&error, CallError::Tool(text) if text == "no luck"),
+        "{error:?}"
+    );
+    for structured in [json!({"pages": "three"}), json!({}), json!(null)] {
+        let error = lent(json!({"content": words, "structuredContent": structured}));
+        assert!(
+            matches!(error, CallError::InvalidResult { item: "lend", .. }),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn err_10_a_code_that_is_not_the_extensions_own_gets_no_meaning() {
+    let own =
+        json!({"extension": "com.example/shelf", "kind": "missing", "details": {"title": "Emma"}});
+    let mut server = Scripted::new(offered(), json!({}));
+    for code in [-32000, -32002, -32010, -32019, 1, 4301] {
+        server.answer = Err(RpcError::new(code, "x").with_data(own.clone()));
+        let error = block_on(active(&server).find(title())).unwrap_err();
+        assert!(
+            matches!(&error, CallError::Rpc(e) if e.code == code),
+            "{error:?}"
+        );
+    }
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn neg_11_a_declaration_that_is_not_an_object_is_named() {
 }
 
 #[test]
-fn neg_04_a_modern_request_sees_nothing_of_the_session() {
+fn era_03_a_modern_request_sees_nothing_of_the_session() {
     let session = SessionDeclaration::Known(Some(std::sync::Arc::new(object(
         json!({ "com.example/x": { "a": 1 } }),
     ))));

@@ -403,7 +403,7 @@ fn req_15_tool_names() {
 }
 
 #[test]
-fn err_04_own_codes_lie_outside_the_reserved_range() {
+fn err_01_to_04_own_codes_lie_outside_the_reserved_range() {
     for (code, own) in [
         (-32769, true),
         (-32768, false),
@@ -501,7 +501,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn id_01_the_parser_agrees_with_the_specification(text in prop_oneof![near_miss(), any::<String>(), SPEC.trim_matches(['^', '$'])]) {
+    fn id_01_to_05_the_parser_agrees_with_the_specification(text in prop_oneof![near_miss(), any::<String>(), SPEC.trim_matches(['^', '$'])]) {
         thread_local!(static RE: Regex = Regex::new(SPEC).expect("a regular expression"));
         let matches = RE.with(|re| re.is_match(&text));
         prop_assert_eq!(ExtensionId::parse_official(&text).is_ok(), matches);

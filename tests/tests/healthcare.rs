@@ -487,7 +487,7 @@ async fn pages_walk_to_the_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cursors_of_others_are_refused() {
+async fn req_14_cursors_of_others_are_refused() {
     let query = json!({ "type": "Observation", "params": [{ "name": "status", "values": ["final"] }], "count": 5 });
     let with = |query: &Value, cursor: &str| {
         let mut query = query.clone();
@@ -754,7 +754,7 @@ async fn another_patients_records_make_no_difference() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cursor_is_its_callers_alone() {
+async fn req_11_a_cursor_is_its_callers_alone() {
     let both = [
         resources_of("mine", "plain", "2001-02-03"),
         resources_of("other", MARKER, "2031-05-06"),

@@ -333,6 +333,27 @@ async fn req_06_req_07_what_is_not_enabled_is_an_unknown_method() {
 }
 
 #[tokio::test]
+async fn req_09_a_call_asks_the_client_for_nothing() {
+    for carrier in CARRIERS {
+        for era in [Era::Modern, Era::Legacy] {
+            if (carrier, era) == (Carrier::HttpStateless, Era::Legacy) {
+                continue; // The declaration of a session is lost there.
+            }
+            let (_, mut client) = start(carrier, era, grading::declared()).await;
+            let answer = client.call(RUBRICS, course("notify")).await;
+            assert!(answer.result().is_object());
+            assert!(era == Era::Legacy || !answer.before.is_empty(), "{carrier:?}");
+            for frame in &answer.before {
+                assert!(
+                    frame["method"].is_string() && frame.get("id").is_none(),
+                    "{frame}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn req_10_ca_04_lists_do_not_depend_on_earlier_calls_or_connections() {
     for carrier in [Carrier::HttpSessions, Carrier::HttpStateless] {
         let (_, mut client) = start(carrier, Era::Modern, None).await;
@@ -707,6 +728,39 @@ async fn hdr_17_the_answer_ends_the_stream() {
             .starts_with("text/event-stream")
     );
     assert!(response.frames().last().unwrap()["result"].is_object());
+}
+
+#[tokio::test]
+async fn hdr_15_every_transport_carries_the_same_answers() {
+    let mut seen = Vec::new();
+    for carrier in CARRIERS {
+        let (_, mut client) = start(carrier, Era::Modern, None).await;
+        let mut answers = vec![client.greeting.clone()];
+        for declared in [None, grading::declared(), Some(json!({ID: null}))] {
+            client.declared = declared;
+            for (method, params) in [
+                (RUBRICS, course("c")),
+                (RUBRICS, course("none")),
+                (RUBRICS, json!({"course": 7})),
+                (LIVE, course("c")),
+                ("com.example/nobody/knows", json!({})),
+                (
+                    "tools/call",
+                    json!({"name": TOOL, "arguments": course("c")}),
+                ),
+                (
+                    "tools/call",
+                    json!({"name": GATED, "arguments": course("c")}),
+                ),
+                ("tools/list", json!({})),
+            ] {
+                answers.push(client.call(method, params).await.frame);
+            }
+        }
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    assert_eq!(seen[0], seen[2]);
 }
 
 #[tokio::test]

@@ -288,7 +288,7 @@ async fn a_call_that_takes_too_long_is_given_up_and_cancelled_req_13() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
+async fn req_26_a_call_that_is_dropped_is_cancelled_at_the_server() {
     for era in ERAS {
         let (lms, set) = grading::set();
         let (client, lines) = connect(wrapped(set), era).await;
