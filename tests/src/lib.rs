@@ -19,6 +19,8 @@ examples! {
     BookBlocks
     #[doc = include_str!("../../docs/src/call.md")]
     BookCall
+    #[doc = include_str!("../../docs/src/checks.md")]
+    BookChecks
     #[doc = include_str!("../../docs/src/clients.md")]
     BookClients
     #[doc = include_str!("../../docs/src/command.md")]
