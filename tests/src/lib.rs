@@ -13,6 +13,8 @@ macro_rules! examples {
 examples! {
     #[doc = include_str!("../../README.md")]
     Readme
+    #[doc = include_str!("../../docs/src/acceptance.md")]
+    BookAcceptance
     #[doc = include_str!("../../docs/src/adapters.md")]
     BookAdapters
     #[doc = include_str!("../../docs/src/blocks.md")]

@@ -94,12 +94,33 @@ pub fn skipped(test: &str, why: &str) {
     eprintln!("SKIPPED {test}: {}", why.replace('\n', " "));
 }
 
-/// A server made with the TypeScript package of the modern era, one tool, over stdio.
-pub fn typescript_server() -> Result<Command, String> {
+/// Over stdio, with [`typescript_server`].
+pub const TYPESCRIPT_STDIO: &str = "
+        import { serveStdio } from '@modelcontextprotocol/server/stdio';
+        serveStdio(make);";
+
+/// Over HTTP on the port that the environment names, with [`typescript_server`].
+pub const TYPESCRIPT_HTTP: &str = "
+        import { createMcpHandler } from '@modelcontextprotocol/server';
+        import { createServer } from 'node:http';
+        import { Readable } from 'node:stream';
+        const handler = createMcpHandler(make);
+        createServer(async (request, response) => {
+            const gone = new AbortController();
+            response.on('close', () => gone.abort());
+            const { method, headers, url } = request;
+            const body = method === 'POST' ? Readable.toWeb(request) : undefined;
+            const answer = await handler.fetch(new Request(`http://${headers.host}${url}`,
+                { method, headers, body, duplex: 'half', signal: gone.signal }));
+            response.writeHead(answer.status, Object.fromEntries(answer.headers));
+            answer.body ? Readable.fromWeb(answer.body).on('error', () => {}).pipe(response) : response.end();
+        }).listen(Number(process.env.PORT), '127.0.0.1');";
+
+/// A server made with the TypeScript package of the modern era, one tool. `run` is what serves `make`.
+pub fn typescript_server(run: &str) -> Result<Command, String> {
     const CODE: &str = "
         import { McpServer, fromJsonSchema } from '@modelcontextprotocol/server';
-        import { serveStdio } from '@modelcontextprotocol/server/stdio';
-        serveStdio(() => {
+        const make = () => {
             const server = new McpServer({ name: 'their-server', version: '3' });
             const integer = { type: 'integer' };
             const inputSchema = fromJsonSchema({
@@ -108,11 +129,12 @@ pub fn typescript_server() -> Result<Command, String> {
             server.registerTool('add', { description: 'Adds two numbers', inputSchema },
                 async ({ a, b }) => ({ content: [{ type: 'text', text: String(a + b) }] }));
             return server;
-        });";
+        };";
     let home = node("@modelcontextprotocol/server", "2.4.0")?;
     let mut command = Command::new("node");
     command
         .current_dir(home)
-        .args(["--input-type=module", "-e", CODE]);
+        .args(["--input-type=module", "-e"])
+        .arg(format!("{CODE}{run}"));
     Ok(command)
 }

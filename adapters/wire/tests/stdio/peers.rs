@@ -154,9 +154,9 @@ async fn a_python_server() {
 
 #[tokio::test]
 async fn a_typescript_server() {
-    match typescript_server() {
+    match typescript_server(TYPESCRIPT_STDIO) {
         Err(why) => skipped("a_typescript_server", &why),
-        Ok(_) => both_eras(|| typescript_server().unwrap()).await,
+        Ok(_) => both_eras(|| typescript_server(TYPESCRIPT_STDIO).unwrap()).await,
     }
 }
 

@@ -1,0 +1,300 @@
+//! The cells: what stands in front of which server. A new adapter is one more entry of [`cells`].
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use mcp_ext_acceptance::{Place, Server, Servers};
+use serde_json::{Value, json};
+
+use crate::peers;
+
+/// The servers made with Rust.
+const OURS: &str = env!("CARGO_BIN_EXE_acceptance-server");
+
+/// What puts the extension in front of the server.
+pub enum Front {
+    /// The frames adapter, in a process of its own: `wrap` over stdio, `proxy` over HTTP.
+    Wrap,
+    /// An adapter in the server's own process: an entry of `acceptance-server`.
+    Adapter(&'static str),
+}
+
+/// A server without the extension, and how it is reached over HTTP.
+pub enum Alone {
+    /// `acceptance-server` with this argument; it says itself where it listens.
+    Ours(&'static str),
+    /// A command over stdio, and one that listens on this port.
+    Theirs(
+        fn() -> Result<Command, String>,
+        fn(u16) -> Result<Command, String>,
+    ),
+}
+
+type Where = fn(Place) -> bool;
+
+/// One row of the table.
+pub struct Cell {
+    pub name: &'static str,
+    front: Front,
+    alone: Alone,
+    own_tool: (&'static str, Value),
+    /// Columns that cannot be, and why.
+    no: &'static [(Where, &'static str)],
+    /// Checks that cannot hold, where, and why.
+    lost: &'static [(&'static str, Where, &'static str)],
+}
+
+/// Over HTTP in the older era, where a server may keep no sessions.
+fn sessionless(place: Place) -> bool {
+    place.http() && !place.modern()
+}
+
+const SESSIONLESS: &str =
+    "its server keeps no sessions in this era, so a cancellation does not say whose call it means";
+
+/// Every row.
+pub fn cells() -> Vec<Cell> {
+    let add = || ("add", json!({ "a": 1, "b": 2 }));
+    vec![
+        Cell {
+            name: "rmcp adapter",
+            front: Front::Adapter("rmcp"),
+            alone: Alone::Ours("plain"),
+            own_tool: add(),
+            no: &[],
+            lost: &[
+                (
+                    "a call without a tool's name is answered as the server does alone",
+                    |_| true,
+                    "rmcp takes such params for an unknown method, -32601; the adapter says -32602",
+                ),
+                (
+                    "it comes before the answer, on its stream",
+                    |p| p.http() && !p.modern(),
+                    "rmcp sends it to the stream of the session",
+                ),
+            ],
+        },
+        Cell {
+            name: "`WireLayer` around an rmcp service",
+            front: Front::Adapter("layer"),
+            alone: Alone::Ours("plain"),
+            own_tool: add(),
+            no: &[],
+            lost: &[],
+        },
+        Cell {
+            name: "`wrap`, an rmcp server",
+            front: Front::Wrap,
+            alone: Alone::Ours("plain"),
+            own_tool: add(),
+            no: &[],
+            lost: &[],
+        },
+        Cell {
+            name: "`wrap`, a Python `mcp` 2.3.0 server",
+            front: Front::Wrap,
+            alone: Alone::Theirs(
+                || peers::python_server("server.run()"),
+                |port| {
+                    peers::python_server(&format!(
+                        "server.run(transport='streamable-http', port={port})"
+                    ))
+                },
+            ),
+            own_tool: add(),
+            no: &[],
+            lost: &[],
+        },
+        Cell {
+            name: "`wrap`, a TypeScript `@modelcontextprotocol/server` 2.4.0 server",
+            front: Front::Wrap,
+            alone: Alone::Theirs(
+                || peers::typescript_server(peers::TYPESCRIPT_STDIO),
+                |port| {
+                    let mut command = peers::typescript_server(peers::TYPESCRIPT_HTTP)?;
+                    command.env("PORT", port.to_string());
+                    Ok(command)
+                },
+            ),
+            own_tool: add(),
+            no: &[],
+            lost: &[
+                (
+                    "the handler of a cancelled call is stopped, and nobody answers",
+                    sessionless,
+                    SESSIONLESS,
+                ),
+                ("other calls go on", sessionless, SESSIONLESS),
+            ],
+        },
+        Cell {
+            name: "`wrap`, npm `@modelcontextprotocol/server-everything` 2026.8.31",
+            front: Front::Wrap,
+            alone: Alone::Theirs(
+                || peers::everything("stdio"),
+                |port| {
+                    let mut command = peers::everything("streamableHttp")?;
+                    command.env("PORT", port.to_string());
+                    Ok(command)
+                },
+            ),
+            own_tool: ("echo", json!({ "message": "hello" })),
+            no: &[(
+                Place::modern,
+                "this server ends at 2025-11-25, and no era is offered that it has not",
+            )],
+            lost: &[],
+        },
+    ]
+}
+
+/// A cell's servers, running as long as this is kept.
+pub struct Started {
+    pub servers: Servers,
+    _running: Vec<Running>,
+}
+
+impl Cell {
+    pub fn impossible(&self, place: Place) -> Option<&'static str> {
+        self.no
+            .iter()
+            .find(|(here, _)| here(place))
+            .map(|(_, why)| *why)
+    }
+
+    pub fn lost(&self, check: &str, place: Place) -> Option<&'static str> {
+        let here = self
+            .lost
+            .iter()
+            .find(|(name, here, _)| *name == check && here(place));
+        here.map(|(_, _, why)| *why)
+    }
+
+    /// Nothing where the cell has no such transport; an error where its server cannot be had.
+    pub async fn start(&self, http: bool) -> Result<Option<Started>, String> {
+        if matches!(self.front, Front::Adapter("layer")) && !http {
+            return Ok(None);
+        }
+        let mut running = Vec::new();
+        let bare = match (&self.alone, http) {
+            (Alone::Ours(name), false) => Server::Command(ours(&[name])),
+            (Alone::Theirs(stdio, _), false) => Server::Command(words(&stdio()?)),
+            (Alone::Ours(name), true) => listening(&mut running, ours(&[name, "--http"]))?,
+            (Alone::Theirs(_, http), true) => {
+                let port = free_port();
+                running.push(Running(start(http(port)?)?));
+                wait_for(port).await?;
+                Server::Url(format!("http://127.0.0.1:{port}/mcp"))
+            }
+        };
+        let mut front = |flags: &[&str]| -> Result<Server, String> {
+            let command = match (&self.front, &bare) {
+                (Front::Wrap, Server::Command(bare)) => {
+                    let mut command = ours(&[&["wrap"], flags, &["--"]].concat());
+                    command.extend(bare.iter().cloned());
+                    command
+                }
+                (Front::Wrap, Server::Url(upstream)) => {
+                    ours(&[&["proxy", upstream], flags].concat())
+                }
+                (Front::Adapter(name), Server::Command(_)) => ours(&[&[*name], flags].concat()),
+                (Front::Adapter(name), Server::Url(_)) => {
+                    ours(&[&[*name, "--http"], flags].concat())
+                }
+            };
+            if http {
+                listening(&mut running, command)
+            } else {
+                Ok(Server::Command(command))
+            }
+        };
+        let servers = Servers {
+            main: front(&[])?,
+            filtered: Some(front(&["--filter"])?),
+            bare: Some(bare.clone()),
+            own_tool: Some((self.own_tool.0.to_owned(), self.own_tool.1.clone())),
+        };
+        Ok(Some(Started {
+            servers,
+            _running: running,
+        }))
+    }
+}
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ours(arguments: &[&str]) -> Vec<String> {
+    std::iter::once(OURS)
+        .chain(arguments.iter().copied())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A command as words that a shell needs nothing more for: folder and environment included.
+fn words(command: &Command) -> Vec<String> {
+    let text = |s: &std::ffi::OsStr| s.to_string_lossy().into_owned();
+    let mut words = Vec::new();
+    if let Some(folder) = command.get_current_dir() {
+        words.extend(["sh", "-c", "cd \"$0\" && exec \"$@\""].map(str::to_owned));
+        words.push(text(folder.as_os_str()));
+    }
+    words.push(text(command.get_program()));
+    words.extend(command.get_args().map(text));
+    words
+}
+
+fn start(mut command: Command) -> Result<Child, String> {
+    let started = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    started.map_err(|e| format!("{command:?}: {e}"))
+}
+
+/// Starts what says itself where it listens.
+fn listening(running: &mut Vec<Running>, command: Vec<String>) -> Result<Server, String> {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| format!("{command:?}: {e}"))?;
+    let stderr = child.stderr.take();
+    running.push(Running(child));
+    let mut lines = stderr
+        .into_iter()
+        .flat_map(|s| BufReader::new(s).lines())
+        .map_while(Result::ok);
+    let url = lines.find_map(|line| line.strip_prefix("serving ").map(str::to_owned));
+    // What it says later must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    url.map(Server::Url)
+        .ok_or_else(|| format!("{command:?} does not say where it listens"))
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it has an address").port()
+}
+
+async fn wait_for(port: u16) -> Result<(), String> {
+    for _ in 0..600 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Err(format!("nothing listens on port {port}"))
+}
