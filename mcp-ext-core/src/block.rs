@@ -148,7 +148,8 @@ impl InputRequired {
     }
 }
 
-/// A block's own refusal. The handler did not run.
+/// A block's own refusal: of a call ([`Before::Refuse`]), or of the result of a handler that ran
+/// ([`Failure::Withheld`]).
 ///
 /// A method answers with `code`, the message, and `data: {extension, kind, details}`; a tool with `isError: true`, the
 /// message as text, and the same in `structuredContent.error`.

@@ -70,6 +70,8 @@ pub enum Failure {
     },
     /// A block refused; the handler did not run.
     Refused(Refusal),
+    /// A block withholds the result; the handler ran, and what it did stays done.
+    Withheld(Refusal),
     /// A block found the request itself malformed: a protocol error, whatever was called. The handler did not run.
     Rejected(RpcError),
     /// A block has the user asked first; the handler did not run.
@@ -247,7 +249,7 @@ impl Failure {
     pub fn before_the_handler(&self) -> bool {
         match self {
             Self::Params(_) | Self::Refused(_) | Self::Rejected(_) | Self::InputRequired(_) => true,
-            Self::Rpc(_) | Self::Own { .. } => false,
+            Self::Rpc(_) | Self::Own { .. } | Self::Withheld(_) => false,
         }
     }
 
@@ -266,7 +268,7 @@ impl Failure {
                 details,
                 retryable,
             } => own_rpc(extension, &kind, code, message, details, retryable),
-            Self::Refused(refusal) => own_rpc(
+            Self::Refused(refusal) | Self::Withheld(refusal) => own_rpc(
                 &refusal.extension,
                 &refusal.kind,
                 refusal.code,
@@ -305,7 +307,7 @@ impl Failure {
                 retryable,
                 ..
             } => own_tool(extension, &kind, message, details, retryable),
-            Self::Refused(refusal) => own_tool(
+            Self::Refused(refusal) | Self::Withheld(refusal) => own_tool(
                 &refusal.extension,
                 &refusal.kind,
                 refusal.message,
