@@ -1,14 +1,15 @@
 //! The block: adds to a result the sources that the handler names and that sources of citations derive.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place, Property};
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::cx::Facts;
 use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::schema::{TypeSchema, tool_output_schema};
-use mcp_ext_core::{BlockName, Enable, ExtensionId, handlers};
+use mcp_ext_core::{BlockName, Enable, handlers};
+use mcp_ext_labels::{Line, Member};
 use mcp_ext_values::{Clock, SystemClock};
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -24,10 +25,11 @@ pub const MAX_CITATIONS: usize = 100;
 const MAX_LINES: usize = 10;
 
 /// The member of a result that holds its citations.
-const MEMBER: &str = "citations";
-
-/// The member where [`MEMBER`] is already something else of the item's own.
-const OTHER_MEMBER: &str = "dataCitations";
+const MEMBER: Member = Member {
+    name: "citations",
+    other: "dataCitations",
+    sign: "/items/properties/retrievedAt",
+};
 
 /// What was cited during the call, and how much more was. The type is private: nobody can take it away.
 #[derive(Clone, Default)]
@@ -253,7 +255,7 @@ fn number(held: &[Citation], own: Vec<Cite>, now: &Moment) -> Vec<Citation> {
         }
         let id = ids.next().unwrap_or_default();
         fresh.push(Citation {
-            id: mcp_ext_labels::Line::lossy(&id),
+            id: Line::lossy(&id),
             ..citation
         });
     }
@@ -277,23 +279,5 @@ fn note(all: &[Citation], more: usize, member: &str) -> String {
 /// `citations` of its own that is none.
 #[must_use]
 pub fn member_of(contract: &Contract, item: &Item) -> &'static str {
-    type Known = HashMap<(ExtensionId, &'static str), &'static str>;
-    // Making a schema takes long, and there are as many items as the program has.
-    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
-    let known = KNOWN.get_or_init(Mutex::default);
-    let key = (contract.id.clone(), item.name);
-    let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(member) = lock().get(&key) {
-        return member;
-    }
-    let schema = tool_output_schema(&item.result).unwrap_or_default();
-    let own = &schema["properties"][MEMBER];
-    let is_ours = own["items"]["properties"].get("retrievedAt").is_some();
-    let member = if own.is_null() || is_ours {
-        MEMBER
-    } else {
-        OTHER_MEMBER
-    };
-    lock().insert(key, member);
-    member
+    MEMBER.of(contract, item)
 }

@@ -1,7 +1,6 @@
 //! The block: raises the label of a result by what the handler says, what sources derive, and what is set for all.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place, Property};
 use mcp_ext_core::contract::{Contract, Item};
@@ -13,12 +12,14 @@ use serde_json::Value;
 
 use crate::contract::{self, LabelsExtension};
 use crate::label::Label;
+use crate::member::Member;
 
 /// The member of a result that holds its label.
-const MEMBER: &str = "labels";
-
-/// The member where [`MEMBER`] is already something else of the item's own.
-const OTHER_MEMBER: &str = "dataLabels";
+const MEMBER: Member = Member {
+    name: "labels",
+    other: "dataLabels",
+    sign: "/properties/sensitivity",
+};
 
 /// The label of the call, shared by whoever raises it. The type is private: nobody can put a lower one in its place.
 #[derive(Clone, Default)]
@@ -241,23 +242,5 @@ impl Block for Labels {
 /// of its own that is no label.
 #[must_use]
 pub fn member_of(contract: &Contract, item: &Item) -> &'static str {
-    type Known = HashMap<(ExtensionId, &'static str), &'static str>;
-    // Making a schema takes long, and there are as many items as the program has.
-    static KNOWN: OnceLock<Mutex<Known>> = OnceLock::new();
-    let known = KNOWN.get_or_init(Mutex::default);
-    let key = (contract.id.clone(), item.name);
-    let lock = || known.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(member) = lock().get(&key) {
-        return member;
-    }
-    let schema = tool_output_schema(&item.result).unwrap_or_default();
-    let own = &schema["properties"][MEMBER];
-    let is_label = own["properties"].get("sensitivity").is_some();
-    let member = if own.is_null() || is_label {
-        MEMBER
-    } else {
-        OTHER_MEMBER
-    };
-    lock().insert(key, member);
-    member
+    MEMBER.of(contract, item)
 }

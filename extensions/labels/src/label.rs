@@ -247,6 +247,15 @@ impl Label {
             })
     }
 
+    /// Whether its confidentiality is known to be no higher than `code`, one of [`CONFIDENTIALITY`].
+    #[must_use]
+    pub fn confidentiality_at_most(&self, code: &str) -> bool {
+        !self.more
+            && self.high_water_mark().is_none_or(|mark| {
+                confidentiality_rank(mark.code.as_str()) <= confidentiality_rank(code)
+            })
+    }
+
     /// The label in one line of text, for those who read nothing else. `None` without a mark.
     #[must_use]
     pub fn note(&self) -> Option<String> {

@@ -12,9 +12,13 @@ mod marks;
 
 #[cfg(feature = "server")]
 mod block;
+#[cfg(feature = "server")]
+mod member;
 
 #[cfg(feature = "server")]
 pub use block::{LabelSource, Labels, current, member_of, raise};
 pub use contract::LabelsExtension;
 pub use label::{Label, MAX_MARKS};
 pub use marks::{CONFIDENTIALITY, Code, Line, MarkError, Regulation, Sensitivity, Source};
+#[cfg(feature = "server")]
+pub use member::Member;
