@@ -10,13 +10,13 @@ use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::schema::{TypeSchema, tool_output_schema};
 use mcp_ext_core::{BlockName, Enable, handlers};
 use mcp_ext_labels::{Line, Member};
-use mcp_ext_values::{Clock, SystemClock};
+use mcp_ext_values::timestamp::rfc3339;
+use mcp_ext_values::{Clock, PartialDate, SystemClock};
 use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::citation::{Citation, Cite};
 use crate::contract::{self, CitationsExtension};
-use crate::moment::Moment;
 
 /// Most citations of one result.
 pub const MAX_CITATIONS: usize = 100;
@@ -206,7 +206,10 @@ impl Block for Citations {
                     .map_or_else(Default::default, |cited| {
                         std::mem::take(&mut *cited.0.lock().unwrap_or_else(PoisonError::into_inner))
                     });
-            let now = Moment::from_ms(self.clock.now_ms());
+            let Ok(now) = rfc3339(self.clock.now_ms().max(0)).parse() else {
+                // From 1970 on what is written so is a date.
+                return;
+            };
             let fresh = number(&all, own, &now);
             let room = MAX_CITATIONS.saturating_sub(all.len());
             let more = more + fresh.len().saturating_sub(room);
@@ -238,7 +241,7 @@ impl Block for Citations {
 }
 
 /// Gives each new citation an id that is free, and leaves out what is cited already.
-fn number(held: &[Citation], own: Vec<Cite>, now: &Moment) -> Vec<Citation> {
+fn number(held: &[Citation], own: Vec<Cite>, now: &PartialDate) -> Vec<Citation> {
     let taken: BTreeSet<&str> = held.iter().map(|citation| citation.id.as_str()).collect();
     let mut ids = (1..)
         .map(|n| format!("c{n}"))

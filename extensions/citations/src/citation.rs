@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use mcp_ext_labels::Line;
+use mcp_ext_values::PartialDate;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
-
-use crate::moment::Moment;
 
 /// Longest line of [`Citation::line`], in characters.
 const MAX_LINE: usize = 300;
@@ -27,10 +26,10 @@ pub struct Citation {
     )]
     pub work: Option<Work>,
     /// When the server got it.
-    pub retrieved_at: Moment,
+    pub retrieved_at: PartialDate,
     /// The time the data speaks of, where that is another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<Moment>,
+    pub as_of: Option<PartialDate>,
 }
 
 /// What is cited.
@@ -77,7 +76,7 @@ pub struct Work {
     pub url: Option<Line<512>>,
     /// When it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub date_published: Option<Moment>,
+    pub date_published: Option<PartialDate>,
     /// The SHA-256 of what was retrieved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
@@ -161,21 +160,21 @@ impl Citation {
 /// A citation as a handler says it. What the block knows better it adds: the id, and the time of retrieval.
 ///
 /// ```
-/// use mcp_ext_citations::{Cite, Moment};
+/// use mcp_ext_citations::Cite;
 ///
 /// let rates = Cite::of("https://www.ecb.europa.eu/stats/eurofxref/eurofxref-hist.csv")
 ///     .named("Euro foreign exchange reference rates")
 ///     .part("row=2026-10-30")
-///     .as_of(Moment::new("2026-10-30")?);
+///     .as_of("2026-10-30".parse()?);
 /// # drop(rates);
-/// # Ok::<(), mcp_ext_citations::NotAMoment>(())
+/// # Ok::<(), mcp_ext_values::DateError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cite {
     target: Target,
     work: Work,
-    retrieved_at: Option<Moment>,
-    as_of: Option<Moment>,
+    retrieved_at: Option<PartialDate>,
+    as_of: Option<PartialDate>,
 }
 
 impl Cite {
@@ -221,7 +220,7 @@ impl Cite {
 
     /// Says when the work was published.
     #[must_use]
-    pub fn published(mut self, date: Moment) -> Self {
+    pub fn published(mut self, date: PartialDate) -> Self {
         self.work.date_published = Some(date);
         self
     }
@@ -235,21 +234,21 @@ impl Cite {
 
     /// Says when it was retrieved, where that was not just now.
     #[must_use]
-    pub fn retrieved(mut self, time: Moment) -> Self {
+    pub fn retrieved(mut self, time: PartialDate) -> Self {
         self.retrieved_at = Some(time);
         self
     }
 
     /// Says which time the data speaks of.
     #[must_use]
-    pub fn as_of(mut self, time: Moment) -> Self {
+    pub fn as_of(mut self, time: PartialDate) -> Self {
         self.as_of = Some(time);
         self
     }
 
     /// The citation, under an id, retrieved `now` unless it was said otherwise.
     #[must_use]
-    pub fn cited(self, id: &str, now: &Moment) -> Citation {
+    pub fn cited(self, id: &str, now: &PartialDate) -> Citation {
         Citation {
             id: Line::lossy(id),
             target: self.target,

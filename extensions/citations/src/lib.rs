@@ -6,7 +6,6 @@
 
 mod citation;
 mod contract;
-mod moment;
 
 #[cfg(feature = "server")]
 mod block;
@@ -15,4 +14,4 @@ mod block;
 pub use block::{CitationSource, Citations, MAX_CITATIONS, cite, member_of};
 pub use citation::{Citation, Cite, Selector, SelectorKind, Sha256, Target, Work};
 pub use contract::CitationsExtension;
-pub use moment::{Moment, NotAMoment};
+pub use mcp_ext_values::PartialDate;

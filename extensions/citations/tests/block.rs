@@ -3,9 +3,7 @@
 use std::future::Future;
 use std::task::{Context, Poll, Waker};
 
-use mcp_ext_citations::{
-    Citation, CitationSource, Citations, CitationsExtension, Cite, Moment, cite,
-};
+use mcp_ext_citations::{Citation, CitationSource, Citations, CitationsExtension, Cite, cite};
 use mcp_ext_core::block::BlockCall;
 use mcp_ext_core::contract::Item;
 use mcp_ext_core::envelope::Frame;
@@ -270,10 +268,10 @@ impl CitationSource for ByText {
         let cite = Cite::of("urn:shelf")
             .part(text)
             .url("https://example.com")
-            .published(Moment::new("2020-02").unwrap())
+            .published("2020-02".parse().unwrap())
             .sha256([0xab; 32])
-            .retrieved(Moment::new("2021-01-01").unwrap())
-            .as_of(Moment::new("2019").unwrap());
+            .retrieved("2021-01-01".parse().unwrap())
+            .as_of("2019".parse().unwrap());
         Box::pin(async { vec![cite] })
     }
 }

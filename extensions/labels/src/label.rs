@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mcp_ext_values::Source;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::marks::{
-    CONFIDENTIALITY, Code, Line, MarkError, Regulation, Sensitivity, Source, confidentiality_rank,
+    CONFIDENTIALITY, Code, Line, MarkError, Regulation, Sensitivity, confidentiality_rank,
 };
 
 /// Most entries in each list of a label.
@@ -74,10 +75,10 @@ impl Label {
         self.bounded()
     }
 
-    /// Says who may have written into the data. The least trustworthy one said stays.
+    /// Says who may have written into the data. The least trusted one said stays.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
-        self.source = self.source.max(Some(source));
+        self.source = less_trusted(self.source, Some(source));
         self
     }
 
@@ -114,7 +115,7 @@ impl Label {
     pub fn join(mut self, other: &Self) -> Self {
         self.sensitivity.extend(&other.sensitivity);
         self.regulated.extend(other.regulated.iter().cloned());
-        self.source = self.source.max(other.source);
+        self.source = less_trusted(self.source, other.source);
         for ((system, code), display) in &other.codes {
             self.add_code(Code {
                 system: system.clone(),
@@ -168,7 +169,9 @@ impl Label {
                 && other.codes.keys().all(|code| self.codes.contains_key(code))
                 && other.handling.is_subset(&self.handling)
                 && other.attribution.is_subset(&self.attribution));
-        lists && self.source >= other.source && self.ai_authored >= other.ai_authored
+        lists
+            && self.source == less_trusted(self.source, other.source)
+            && self.ai_authored >= other.ai_authored
     }
 
     /// Whether it has no mark at all.
@@ -380,6 +383,15 @@ impl Label {
     }
 }
 
+/// Of two the less trusted one; one that is not said is the other.
+fn less_trusted(a: Option<Source>, b: Option<Source>) -> Option<Source> {
+    match (a, b) {
+        // They are in order from the least trusted on.
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
+
 /// Reads the entries of a list, as many as a label can hold; `None` when one is not understood or there are more.
 fn each(value: &Value, mut read: impl FnMut(&Value) -> Option<()>) -> Option<()> {
     let entries = value.as_array()?;
@@ -412,7 +424,7 @@ pub(crate) struct Wire {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     regulated: Vec<Regulation>,
-    /// Who may have written into it; the least trustworthy one.
+    /// Who may have written into it; the least trusted one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
     /// Codes of coding systems, such as security labels of HL7.

@@ -19,6 +19,7 @@ mod member;
 pub use block::{LabelSource, Labels, current, member_of, raise};
 pub use contract::LabelsExtension;
 pub use label::{Label, MAX_MARKS};
-pub use marks::{CONFIDENTIALITY, Code, Line, MarkError, Regulation, Sensitivity, Source};
+pub use marks::{CONFIDENTIALITY, Code, Line, MarkError, Regulation, Sensitivity};
+pub use mcp_ext_values::Source;
 #[cfg(feature = "server")]
 pub use member::Member;

@@ -34,38 +34,6 @@ impl Sensitivity {
     }
 }
 
-/// Who could have put words into the data, the most trustworthy first. Of two, the less trustworthy wins.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "camelCase")]
-pub enum Source {
-    /// The server itself.
-    System,
-    /// People and systems within the organisation.
-    Internal,
-    /// A public source that is vouched for.
-    TrustedPublic,
-    /// A user of the system: text that a stranger may have written.
-    User,
-    /// Anyone.
-    UntrustedPublic,
-}
-
-impl Source {
-    /// Its name on the wire.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::Internal => "internal",
-            Self::TrustedPublic => "trustedPublic",
-            Self::User => "user",
-            Self::UntrustedPublic => "untrustedPublic",
-        }
-    }
-}
-
 /// A law or standard that governs the data, by its usual short name: `HIPAA`, `PCI-DSS`.
 ///
 /// ```

@@ -318,7 +318,7 @@ impl Ceiling {
         self
     }
 
-    /// From no less trustworthy a source than this. Data that does not say passes.
+    /// From no less trusted a source than this. Data that does not say passes.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
         self.source = Some(source);
@@ -355,7 +355,7 @@ impl Ceiling {
                 .is_none_or(|most| label.regulations().all(|r| most.contains(r)))
             && self
                 .source
-                .is_none_or(|most| label.written_by().is_none_or(|by| by <= most))
+                .is_none_or(|most| label.written_by().is_none_or(|by| by >= most))
             && self
                 .confidentiality
                 .as_ref()

@@ -196,7 +196,7 @@ async fn labels_have_ceilings() {
             Ceiling::new().source(Source::TrustedPublic).by_people(),
             vec![Label::new(), Label::new().source(Source::System)],
             vec![
-                Label::new().source(Source::User),
+                Label::new().source(Source::UntrustedPublic),
                 Label::new().ai_authored(),
             ],
         ),
