@@ -8,6 +8,9 @@
 //! | `client` | a typed client for each extension |
 //! | `rmcp` | [`rmcp`]: extensions in front of any rmcp server, typed clients over any rmcp client |
 //! | `tracing` | [`TracingObserver`]: gates and outcomes as `tracing` events |
+//! | `labels` | [`labels`]: how sensitive a result is, which rules govern it; joined, never lowered |
+//! | `citations` | [`citations`]: where the data of a result came from |
+//! | `policy` | [`policy`]: decisions before a handler and on its result |
 //! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
 //!
 //! No feature enables an extension: that takes a call of
@@ -65,6 +68,27 @@ pub use mcp_ext_macros::{
 mod observe;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
+
+/// Labels on results. See [`mcp_ext_labels`].
+#[cfg(feature = "labels")]
+pub mod labels {
+    #[doc(inline)]
+    pub use mcp_ext_labels::*;
+}
+
+/// Citations on results. See [`mcp_ext_citations`].
+#[cfg(feature = "citations")]
+pub mod citations {
+    #[doc(inline)]
+    pub use mcp_ext_citations::*;
+}
+
+/// Policy decisions around handlers. See [`mcp_ext_policy`].
+#[cfg(feature = "policy")]
+pub mod policy {
+    #[doc(inline)]
+    pub use mcp_ext_policy::*;
+}
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].
 #[cfg(feature = "healthcare")]
