@@ -33,6 +33,8 @@ examples! {
     BookErrors
     #[doc = include_str!("../../docs/src/healthcare.md")]
     BookHealthcare
+    #[doc = include_str!("../../docs/src/idempotency.md")]
+    BookIdempotency
     #[doc = include_str!("../../docs/src/introduction.md")]
     BookIntroduction
     #[doc = include_str!("../../docs/src/keys.md")]
