@@ -11,6 +11,9 @@
 //! | `labels` | [`labels`]: how sensitive a result is, which rules govern it; joined, never lowered |
 //! | `citations` | [`citations`]: where the data of a result came from |
 //! | `policy` | [`policy`]: decisions before a handler and on its result |
+//! | `idempotency` | [`idempotency`]: a repeated call takes effect once |
+//! | `store` | [`store`]: one durable SQLite file for blocks and handlers |
+//! | `values` | [`values`]: exact decimals and money, partial dates, pages, untrusted text, pseudonyms |
 //! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
 //!
 //! No feature enables an extension: that takes a call of
@@ -88,6 +91,27 @@ pub mod citations {
 pub mod policy {
     #[doc(inline)]
     pub use mcp_ext_policy::*;
+}
+
+/// A repeated call takes effect once. See [`mcp_ext_idempotency`].
+#[cfg(feature = "idempotency")]
+pub mod idempotency {
+    #[doc(inline)]
+    pub use mcp_ext_idempotency::*;
+}
+
+/// One durable SQLite file for blocks and handlers. See [`mcp_ext_store`].
+#[cfg(feature = "store")]
+pub mod store {
+    #[doc(inline)]
+    pub use mcp_ext_store::*;
+}
+
+/// Exact decimals and money, partial dates, pages, untrusted text, pseudonyms. See [`mcp_ext_values`].
+#[cfg(feature = "values")]
+pub mod values {
+    #[doc(inline)]
+    pub use mcp_ext_values::*;
 }
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].
