@@ -20,8 +20,9 @@
 //!
 //! - Of `_meta` of a `tools/call` only the members that the protocol itself defines arrive here: those of extensions are
 //!   gone. Methods of extensions keep theirs.
-//! - Notifications of extensions cannot be sent, about a request or on `subscriptions/listen`. Progress can.
-//! - A call that its client has cancelled is stopped, and still answered.
+//! - Notifications of extensions cannot be sent, about a request or on `subscriptions/listen`. Progress
+//!   can, but for legacy sessions over HTTP.
+//! - A call that its client has cancelled is stopped, and still answered with an error.
 //! - The header `Mcp-Name` is not compared for methods of extensions.
 
 #[cfg(feature = "client")]
@@ -60,6 +61,19 @@ struct Shared {
     principal: Box<PrincipalOf>,
     /// Tools of the router that have names of ours.
     taken: OnceCell<BTreeSet<String>>,
+    /// The set with the router's own name on it.
+    stamping: OnceCell<ExtensionSet>,
+}
+
+impl Shared {
+    fn new(set: ExtensionSet, principal: Box<PrincipalOf>) -> Arc<Self> {
+        Arc::new(Self {
+            set,
+            principal,
+            taken: OnceCell::new(),
+            stamping: OnceCell::new(),
+        })
+    }
 }
 
 /// Answers the methods and tools of extensions in front of a router; made by [`with_extensions`].
@@ -77,11 +91,7 @@ impl ExtensionsLayer {
         of: impl Fn(&Extensions) -> Option<Principal> + Send + Sync + 'static,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                set: self.shared.set.clone(),
-                principal: Box::new(of),
-                taken: OnceCell::new(),
-            }),
+            shared: Shared::new(self.shared.set.clone(), Box::new(of)),
         }
     }
 
@@ -172,11 +182,10 @@ pub fn with_extensions(
         router = router.with_protocol_extension(declaration);
     }
     let layer = ExtensionsLayer {
-        shared: Arc::new(Shared {
+        shared: Shared::new(
             set,
-            principal: Box::new(|extensions| extensions.get::<Principal>().cloned()),
-            taken: OnceCell::new(),
-        }),
+            Box::new(|extensions| extensions.get::<Principal>().cloned()),
+        ),
     };
     Ok((router, layer))
 }

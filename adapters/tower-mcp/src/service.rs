@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{
@@ -16,8 +16,8 @@ use mcp_ext_core::{AmendCx, ExtensionSet, Route, RpcError};
 use serde_json::{Value, json};
 use tower_mcp::context::{Extensions, RequestContext};
 use tower_mcp::protocol::{
-    CacheScope, CallToolParams, ClientCapabilities, ListToolsParams, McpRequest, McpResponse,
-    ProgressToken, RequestId, ServerCapabilities, ToolsCapability,
+    CacheScope, CallToolParams, ClientCapabilities, DiscoverParams, ListToolsParams, McpRequest,
+    McpResponse, ProgressToken, RequestId, ServerCapabilities, ToolsCapability,
 };
 use tower_mcp::router::{RouterRequest, RouterResponse};
 use tower_mcp::stateless::StatelessRequestMeta;
@@ -28,6 +28,9 @@ use crate::Shared;
 
 /// Most pages of the router's own tools that are looked through for names of ours.
 const MAX_PAGES: usize = 100;
+
+/// How long a report of progress waits for tower-mcp to send it.
+const OVERTAKEN: Duration = Duration::from_millis(1);
 
 /// A router with extensions in front of it: a `tower` service of tower-mcp's requests.
 #[derive(Clone)]
@@ -225,7 +228,7 @@ impl ExtensionsService {
         incoming.input = own.input;
         incoming.cancel = Some(Arc::new(Sender(tracked.context.clone())));
         incoming.notify = Some(Arc::new(Sender(tracked.context.clone())));
-        let pending = match self.set().route(incoming) {
+        let pending = match self.stamping(client.era, extensions).await.route(incoming) {
             Route::Call(pending) => pending,
             Route::Answered(result) => return Ok(result),
             Route::Refused(error) => return Err(error),
@@ -264,6 +267,35 @@ impl ExtensionsService {
 
     fn principal(&self, extensions: &Extensions) -> Option<Principal> {
         (self.shared.principal)(extensions)
+    }
+
+    /// The set, stamping who the server is on modern answers as the router does on its own. The router tells it in its
+    /// answer to `server/discover`; it is asked once.
+    async fn stamping(&self, era: Era, extensions: &Extensions) -> &ExtensionSet {
+        if era == Era::Legacy {
+            return self.set();
+        }
+        self.shared
+            .stamping
+            .get_or_init(|| async {
+                let request = RouterRequest {
+                    id: RequestId::String("mcp-ext-discover".to_owned()),
+                    inner: McpRequest::Discover(DiscoverParams { meta: None }),
+                    extensions: extensions.clone(),
+                };
+                let Ok(answer) = self.router.clone().call(request).await;
+                let info = match answer.inner {
+                    Ok(McpResponse::Discover(found)) => {
+                        found.meta.and_then(|meta| meta.server_info)
+                    }
+                    _ => None,
+                };
+                match info.and_then(|info| serde_json::to_value(info).ok()) {
+                    Some(info) => self.set().clone().with_server_info(info),
+                    None => self.set().clone(),
+                }
+            })
+            .await
     }
 
     /// The router's answer with what we advertise. The router declares our extensions too, for its own handlers: that
@@ -446,6 +478,8 @@ impl Notifier for Sender {
             let total = params.get("total").and_then(Value::as_f64);
             let message = params.get("message").and_then(Value::as_str);
             self.0.report_progress(done, total, message).await;
+            // tower-mcp sends it from a queue of its own, which an answer that is ready at once would overtake.
+            tokio::time::sleep(OVERTAKEN).await;
             Ok(())
         })
     }
