@@ -38,7 +38,8 @@ impl<'a> Message<'a> {
         if text.first() != Some(&b'{') {
             return None;
         }
-        serde_json::from_slice(text).ok()
+        // From bytes, serde would not look at the encoding of members that are passed over.
+        serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
     /// The method, if it is a string.
@@ -184,5 +185,11 @@ mod tests {
         assert_eq!(message.id(), None);
         assert!(Message::read(b"[]").is_none());
         assert!(Message::read(br#"{"method":"a","method":"b"}"#).is_none());
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_no_message() {
+        assert!(Message::read("{\"id\":1,\"result\":{},\"x\":\"é\"}".as_bytes()).is_some());
+        assert!(Message::read(b"{\"id\":1,\"result\":{},\"x\":\"\xe9\"}").is_none());
     }
 }
