@@ -21,6 +21,8 @@ enum Decision {
     Replace(Vec<u8>, Vec<Effect>),
     /// Not for the client.
     Swallow(Vec<Effect>),
+    /// Longer than the bound.
+    TooLong(Box<Scan>),
 }
 
 /// What an answer of the server says about the connection.
@@ -41,7 +43,11 @@ where
             // Consecutive lines for the client go in one write.
             let mut forward = 0..0;
             while let Some(line) = lines.next_line() {
-                match self.decide_down(lines.bytes(line.clone())) {
+                let decision = match lines.too_long(line.clone()) {
+                    Some(scan) => Decision::TooLong(scan),
+                    None => self.decide_down(lines.bytes(line.clone())),
+                };
+                match decision {
                     Decision::Forward if forward.is_empty() => forward = line,
                     Decision::Forward => forward.end = line.end,
                     decision => {
@@ -52,6 +58,11 @@ where
                         match decision {
                             Decision::Forward => {}
                             Decision::Swallow(effects) => self.apply(effects),
+                            Decision::TooLong(scan) => {
+                                if let Err(ended) = self.too_long_from_server(&scan).await {
+                                    return ended;
+                                }
+                            }
                             // A client that has read the line finds the session as it says, and no answer of ours
                             // that waits for it overtakes it.
                             Decision::Replace(line, effects) => {

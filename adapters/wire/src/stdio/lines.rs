@@ -61,6 +61,17 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         Some(line)
     }
 
+    /// What can be told of a line that came whole in one read, but is longer than the limit.
+    pub fn too_long(&self, line: Range<usize>) -> Option<Box<Scan>> {
+        let line = self.bytes(line);
+        let frame = line.strip_suffix(b"\n").unwrap_or(line);
+        (frame.len() > self.limit).then(|| {
+            let mut scan = Box::<Scan>::default();
+            scan.feed(frame);
+            scan
+        })
+    }
+
     /// The bytes of lines that were given out since the last [`Self::fill`].
     pub fn bytes(&self, range: Range<usize>) -> &[u8] {
         &self.buffer[range]
@@ -73,7 +84,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             return self.skip().await;
         }
         self.buffer.reserve(CHUNK);
-        // Reads what fits the spare room, so a line overshoots the limit by at most that.
+        // Reads what fits the spare room, so the buffer overshoots the limit by at most that.
         if self.from.read_buf(&mut self.buffer).await? == 0 {
             self.ended = true;
             return Ok(Filled::End);
@@ -118,22 +129,27 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 mod tests {
     use super::*;
 
-    async fn all(input: &[u8], limit: usize) -> Vec<Result<Vec<u8>, Option<String>>> {
+    async fn all<R: AsyncRead + Unpin>(
+        input: R,
+        limit: usize,
+    ) -> Vec<Result<Vec<u8>, Option<String>>> {
         let mut lines = Lines::new(input, limit);
         let mut out = Vec::new();
+        let mut ended = false;
         loop {
             while let Some(range) = lines.next_line() {
-                out.push(Ok(lines.bytes(range).to_vec()));
+                out.push(match lines.too_long(range.clone()) {
+                    Some(scan) => Err(scan.id().map(str::to_owned)),
+                    None => Ok(lines.bytes(range).to_vec()),
+                });
+            }
+            if ended {
+                return out;
             }
             match lines.fill().await.unwrap() {
                 Filled::More => {}
                 Filled::TooLong(scan) => out.push(Err(scan.id().map(str::to_owned))),
-                Filled::End => {
-                    while let Some(range) = lines.next_line() {
-                        out.push(Ok(lines.bytes(range).to_vec()));
-                    }
-                    return out;
-                }
+                Filled::End => ended = true,
             }
         }
     }
@@ -141,7 +157,7 @@ mod tests {
     #[tokio::test]
     async fn lines_keep_every_byte() {
         let input = b"\xef\xbb\xbf{}\r\n\n\xff\0\nlast";
-        let lines = all(input, 100).await;
+        let lines = all(&input[..], 100).await;
         let joined: Vec<u8> = lines.iter().flat_map(|l| l.clone().unwrap()).collect();
         assert_eq!(joined, input);
         assert_eq!(lines.len(), 4);
@@ -152,10 +168,38 @@ mod tests {
         let mut input = br#"{"id":5,"x":""#.to_vec();
         input.extend(std::iter::repeat_n(b'a', 300_000));
         input.extend(b"\"}\nnext\n");
-        let lines = all(&input, 1000).await;
+        let lines = all(&input[..], 1000).await;
         assert_eq!(lines, [Err(Some("5".to_owned())), Ok(b"next\n".to_vec())]);
         // Without an end of its own, and as the very last.
         input.truncate(200_000);
-        assert_eq!(all(&input, 1000).await, [Err(Some("5".to_owned()))]);
+        assert_eq!(all(&input[..], 1000).await, [Err(Some("5".to_owned()))]);
+    }
+    /// How the stream was cut into reads decides nothing: the same line in one read, and byte by byte.
+    #[tokio::test]
+    async fn the_limit_is_the_same_for_every_cut() {
+        struct Slow<'a>(&'a [u8]);
+        impl AsyncRead for Slow<'_> {
+            fn poll_read(
+                mut self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+                buf: &mut tokio::io::ReadBuf<'_>,
+            ) -> std::task::Poll<io::Result<()>> {
+                if let Some((first, rest)) = self.0.split_first() {
+                    buf.put_slice(&[*first]);
+                    self.0 = rest;
+                }
+                std::task::Poll::Ready(Ok(()))
+            }
+        }
+        let fits = br#"{"id":1,"x":"aaaaaaa"}"#;
+        let over = br#"{"id":2,"x":"aaaaaaaa"}"#;
+        let input = [&fits[..], b"\n", over, b"\n", fits].concat();
+        let expected = [
+            Ok([&fits[..], b"\n"].concat()),
+            Err(Some("2".to_owned())),
+            Ok(fits.to_vec()),
+        ];
+        assert_eq!(all(&input[..], fits.len()).await, expected);
+        assert_eq!(all(Slow(&input), fits.len()).await, expected);
     }
 }

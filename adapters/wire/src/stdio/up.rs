@@ -41,6 +41,8 @@ enum Decision {
     Answer(String),
     Own(Own),
     Batch(Batch),
+    /// Longer than the bound.
+    TooLong(Box<Scan>),
 }
 
 /// A request that is answered here.
@@ -76,7 +78,11 @@ where
             // Consecutive lines for the server go in one write.
             let mut forward = 0..0;
             while let Some(line) = lines.next_line() {
-                match self.decide(lines.bytes(line.clone())) {
+                let decision = match lines.too_long(line.clone()) {
+                    Some(scan) => Decision::TooLong(scan),
+                    None => self.decide(lines.bytes(line.clone())),
+                };
+                match decision {
                     Decision::Forward if forward.is_empty() => forward = line,
                     Decision::Forward => forward.end = line.end,
                     decision => {
@@ -130,6 +136,7 @@ where
         match decision {
             Decision::Forward | Decision::Drop => Ok(()),
             Decision::Answer(frame) => self.answer(frame).await,
+            Decision::TooLong(scan) => self.too_long_from_client(&scan).await,
             Decision::Own(own) => {
                 if own.probe {
                     self.probe().await;
@@ -515,7 +522,9 @@ where
         for element in elements {
             let bytes = element.get().as_bytes();
             match Message::read(bytes).map(|message| self.message(&message, bytes)) {
-                None | Some(Decision::Forward | Decision::Batch(_)) => theirs.push(element.get()),
+                None | Some(Decision::Forward | Decision::Batch(_) | Decision::TooLong(_)) => {
+                    theirs.push(element.get())
+                }
                 Some(Decision::Drop) => dropped = true,
                 Some(Decision::Answer(answer)) => batch.answers.push(answer),
                 Some(Decision::Own(own)) => batch.own.push(own),
