@@ -15,6 +15,8 @@ pub(super) struct Events {
     buffer: BytesMut,
     /// Up to where no end of an event was found.
     searched: usize,
+    /// Nothing more comes.
+    ended: bool,
 }
 
 impl Events {
@@ -34,6 +36,11 @@ impl Events {
         Some(self.buffer.split_to(end).freeze())
     }
 
+    /// Nothing more comes: a carriage return that stands last is a line end of its own.
+    pub fn finish(&mut self) {
+        self.ended = true;
+    }
+
     /// What is left.
     pub fn rest(&mut self) -> Bytes {
         self.searched = 0;
@@ -44,11 +51,13 @@ impl Events {
         let all = &self.buffer;
         let mut at = self.searched;
         while let Some(found) = all[at..].iter().position(|b| matches!(b, b'\n' | b'\r')) {
-            let first = line_end(&all[at + found..])?;
+            let first = line_end(&all[at + found..], self.ended)?;
             let next = at + found + first;
             match all.get(next) {
                 None => return None,
-                Some(b'\n' | b'\r') => return line_end(&all[next..]).map(|second| next + second),
+                Some(b'\n' | b'\r') => {
+                    return line_end(&all[next..], self.ended).map(|second| next + second);
+                }
                 Some(_) => at = next,
             }
             // The line before this one cannot end the event any more.
@@ -59,10 +68,10 @@ impl Events {
 }
 
 /// The length of the line end that stands first; `None` when the next byte decides.
-fn line_end(bytes: &[u8]) -> Option<usize> {
+fn line_end(bytes: &[u8], ended: bool) -> Option<usize> {
     match bytes {
         [b'\r', b'\n', ..] => Some(2),
-        [b'\r'] => None,
+        [b'\r'] if !ended => None,
         _ => Some(1),
     }
 }
@@ -122,6 +131,8 @@ pub(super) struct AmendedEvents {
     events: Events,
     /// Gone once the message has passed.
     amend: Option<AmendMessage>,
+    /// Whether no event has passed yet.
+    first: bool,
     limit: usize,
     out: VecDeque<Bytes>,
     ended: bool,
@@ -133,6 +144,7 @@ impl AmendedEvents {
             inner,
             events: Events::default(),
             amend: Some(amend),
+            first: true,
             limit,
             out: VecDeque::new(),
             ended: false,
@@ -146,11 +158,16 @@ impl AmendedEvents {
         };
         self.events.push(&bytes);
         while let Some(event) = self.events.next_event() {
-            let amended = data(&event).and_then(|data| amend(&data));
+            let mut bare = &event[..];
+            // A byte order mark may stand at the start of a stream, and is no part of its first line.
+            if std::mem::take(&mut self.first) {
+                bare = bare.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bare);
+            }
+            let amended = data(bare).and_then(|data| amend(&data));
             match amended {
                 None => self.out.push_back(event),
                 Some(data) => {
-                    self.out.push_back(with_data(&event, &data).into());
+                    self.out.push_back(with_data(bare, &data).into());
                     self.amend = None;
                     self.out.push_back(self.events.rest());
                     return;
@@ -193,6 +210,8 @@ impl Body for AmendedEvents {
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
                 Poll::Ready(None) => {
                     this.ended = true;
+                    this.events.finish();
+                    this.take(Bytes::new());
                     let rest = this.events.rest();
                     this.out.push_back(rest);
                 }
@@ -239,5 +258,39 @@ mod tests {
             with_data(event, b"{\n}"),
             b"id: 7\nevent: message\ndata: { }\n\n"
         );
+    }
+    #[tokio::test]
+    async fn a_byte_order_mark_hides_nothing() {
+        use http_body_util::BodyExt;
+
+        let amended = |stream: &'static str| {
+            let inner = WireBody::from(Bytes::from_static(stream.as_bytes()));
+            let amend = Box::new(|data: &[u8]| (data == b"x").then(|| b"y".to_vec()));
+            AmendedEvents::new(inner, 100, amend).collect()
+        };
+        let all = amended("\u{feff}data: x\n\n\u{feff}data: x\n\n")
+            .await
+            .unwrap();
+        assert_eq!(all.to_bytes(), "data: y\n\n\u{feff}data: x\n\n");
+        // Only there.
+        let stream = "data: z\n\n\u{feff}data: x\n\n";
+        assert_eq!(amended(stream).await.unwrap().to_bytes(), stream);
+    }
+    #[tokio::test]
+    async fn an_event_may_end_with_the_stream() {
+        use http_body_util::BodyExt;
+
+        for (stream, expected) in [
+            ("data: x\r\r", "data: y\n\n"),
+            ("data: x\r\n\r", "data: y\n\n"),
+            // Not ended by a blank line: no event, which a client would not be told of either.
+            ("data: x\r", "data: x\r"),
+            ("data: x\n", "data: x\n"),
+        ] {
+            let inner = WireBody::from(Bytes::from_static(stream.as_bytes()));
+            let amend = Box::new(|data: &[u8]| (data == b"x").then(|| b"y".to_vec()));
+            let all = AmendedEvents::new(inner, 100, amend).collect().await;
+            assert_eq!(all.unwrap().to_bytes(), expected, "{stream:?}");
+        }
     }
 }
