@@ -307,7 +307,7 @@ extension!(
 );
 
 #[test]
-fn rt_01_rt_06_mr_01_a_result_cannot_say_what_it_is() {
+fn rt_01_rt_06_a_result_cannot_say_what_it_is() {
     // `task`, `input_required` or a type of its own: the member is the protocol's.
     let (error, text) = error(build!(Stamped));
     assert!(

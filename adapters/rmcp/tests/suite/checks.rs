@@ -342,7 +342,10 @@ async fn req_09_a_call_asks_the_client_for_nothing() {
             let (_, mut client) = start(carrier, era, grading::declared()).await;
             let answer = client.call(RUBRICS, course("notify")).await;
             assert!(answer.result().is_object());
-            assert!(era == Era::Legacy || !answer.before.is_empty(), "{carrier:?}");
+            assert!(
+                era == Era::Legacy || !answer.before.is_empty(),
+                "{carrier:?}"
+            );
             for frame in &answer.before {
                 assert!(
                     frame["method"].is_string() && frame.get("id").is_none(),
