@@ -314,7 +314,7 @@ fn an_answer_from_a_store_brings_its_meta_its_notes_and_its_failure() {
 }
 
 #[test]
-fn mr_01_02_04_a_block_asks_only_on_tools_of_clients_that_declare_form_elicitation() {
+fn mr_01_to_04_a_block_asks_only_on_tools_of_clients_that_declare_form_elicitation() {
     let asked = |capabilities| tool(json!({"item": "tea", "word": "ask"}), capabilities);
     for declared in [
         json!({"elicitation": {}}),
