@@ -227,7 +227,7 @@ fn js_01_the_root_form_is_what_schemars_makes_itself() {
 }
 
 #[test]
-fn js_01_js_05_js_06_goldens() {
+fn js_01_js_04_to_06_goldens() {
     golden("grade_args.root.json", &root(&ARGS));
     golden("grade_args.tool.json", &tool_schema(&ARGS).expect("a tool"));
     golden("nothing.tool.json", &tool_schema(&NOTHING).expect("a tool"));
