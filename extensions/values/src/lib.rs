@@ -24,6 +24,7 @@ pub mod decimal;
 pub mod digest;
 #[cfg(feature = "server")]
 pub mod key;
+pub mod list;
 pub mod money;
 pub mod page;
 #[cfg(feature = "server")]
@@ -40,6 +41,7 @@ pub use clock::{Clock, ManualClock};
 pub use cursor::{CursorError, SealedCursor};
 pub use date::{DateError, DateRange, PartialDate, Precision};
 pub use decimal::{Decimal, DecimalError, DecimalString, Rounding};
+pub use list::List;
 pub use money::{Currency, Money, MoneyError};
 pub use page::{Bounded, Count, Limit, MaxBytes, Page, PageParams, Truncated, TruncationReason};
 pub use pseudonym::{NotAPseudonym, Pseudonym};

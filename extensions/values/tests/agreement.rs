@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use mcp_ext_core::faults;
 use mcp_ext_core::schema::{TypeSchema, tool_schema};
 use mcp_ext_values::{
-    Bounded, Currency, DecimalString, Limit, MaxBytes, Money, Page, PageParams, PartialDate,
+    Bounded, Currency, DecimalString, Limit, List, MaxBytes, Money, Page, PageParams, PartialDate,
     PlainText, Precision, Pseudonym, Rounding, SealedCursor, Source, Truncated, Untrusted, Verdict,
 };
 use proptest::prelude::*;
@@ -397,6 +397,16 @@ fn numbers_within_bounds() {
         (3..=7_u32).prop_map(Value::from),
         prop_oneof![numbers(), (0..10_u32).prop_map(Value::from)],
     );
+}
+
+#[test]
+fn lists() {
+    let list = |most| prop::collection::vec(decimals(), 0..=most).prop_map(Value::from);
+    let near = prop_oneof![
+        list(6),
+        prop::collection::vec(nearly(decimals()), 0..3).prop_map(Value::from)
+    ];
+    check::<List<DecimalString, 3>>(list(3), near);
 }
 
 #[test]
