@@ -29,6 +29,8 @@ examples! {
     BookCommand
     #[doc = include_str!("../../docs/src/conformance.md")]
     BookConformance
+    #[doc = include_str!("../../docs/src/consent.md")]
+    BookConsent
     #[doc = include_str!("../../docs/src/errors.md")]
     BookErrors
     #[doc = include_str!("../../docs/src/healthcare.md")]

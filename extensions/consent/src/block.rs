@@ -9,7 +9,7 @@ use mcp_ext_core::cx::CallCx;
 use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::schema::{TypeSchema, tool_output_schema, tool_schema, top_level_properties};
 use mcp_ext_core::wire::VENDOR_PREFIX;
-use mcp_ext_core::{BlockName, Enable, ExtensionId, Principal, ToolCx, handlers};
+use mcp_ext_core::{BlockName, Enable, ExtensionId, ToolCx, handlers};
 use mcp_ext_values::timestamp::rfc3339;
 use mcp_ext_values::{Clock, SystemClock};
 use serde_json::Value;
@@ -320,7 +320,7 @@ impl contract::Consent for Consent {
     ) -> Result<CheckResult, ConsentError> {
         self.check_purpose(cx.call(), params.purpose.as_ref())?;
         let question = Question {
-            caller: cx.principal().map(Principal::clone),
+            caller: cx.principal().cloned(),
             subject: params.subject.to_string(),
             action: params.action.to_string(),
             data_classes: params

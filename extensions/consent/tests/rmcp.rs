@@ -8,7 +8,6 @@ use mcp_ext_consent::{
     Record, Register,
 };
 use mcp_ext_core::client::{Negotiation, declaration};
-use mcp_ext_core::wire::JsonObject;
 use mcp_ext_core::{BlockName, ExtensionSet, ToolCx, extension, handlers};
 use mcp_ext_rmcp::{RmcpCaller, ServerExtensions, declare};
 use rmcp::model::{
@@ -116,7 +115,7 @@ async fn client(modern: bool, declares: bool) -> RunningService<RoleClient, Clie
     let mut config = ClientConfig::default();
     if declares {
         let settings = ConsentSettings::default();
-        let declaration: JsonObject = declaration::<ConsentExtension>(&settings);
+        let declaration = declaration::<ConsentExtension>(&settings).unwrap();
         declare(&mut config.capabilities, declaration);
     }
     let lifecycle = match modern {
