@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use schemars::json_schema;
 
-use crate::glue::text_type;
 use crate::page::Limit;
+use crate::text_type;
 
 /// Longest cursor that is looked at, in bytes.
 pub const MAX_CURSOR_BYTES: usize = 4096;

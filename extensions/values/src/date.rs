@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use schemars::json_schema;
 
-use crate::glue::{text_type, words};
+use crate::{text_type, words};
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 pub type Micros = i64;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use schemars::json_schema;
 
-use crate::glue::{text_type, words};
+use crate::{text_type, words};
 
 /// Most characters of a number that is read, digits and exponent together.
 const MAX_TEXT: usize = 1024;

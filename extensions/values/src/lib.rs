@@ -10,11 +10,20 @@
 //! | [`Verdict`] | checked and right, checked and wrong, not checkable |
 //! | [`Clock`], [`Random`] | time and randomness, injected |
 //!
+//! For types of your own that must take exactly what their schema says: [`text_type!`], [`words!`] and [`object_type!`].
+//!
 //! Usable alone by any server: nothing here names an SDK. What needs the system (its clock, its randomness, key files) or a
 //! key stands behind the feature `server`; a client needs the types alone.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod glue;
+
+/// What the macros name.
+#[doc(hidden)]
+pub mod __private {
+    pub use schemars;
+    pub use serde;
+}
 
 pub mod clock;
 pub mod cursor;

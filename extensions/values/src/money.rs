@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::decimal::{DecimalError, DecimalString, Rounding};
-use crate::glue::{object_type, text_type};
+use crate::{object_type, text_type};
 
 /// A currency of ISO 4217, by its three letters.
 ///

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::cursor::SealedCursor;
-use crate::glue::{object_type, words};
+use crate::{object_type, words};
 
 /// A whole number from `LEAST` to `MOST`; `USUAL` when nothing is said.
 ///

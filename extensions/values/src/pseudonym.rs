@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use schemars::json_schema;
 
-use crate::glue::text_type;
+use crate::text_type;
 
 const PREFIX: &str = "psn1-";
 const HEX_DIGITS: usize = 64;

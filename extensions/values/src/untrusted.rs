@@ -6,8 +6,8 @@ use std::str::FromStr;
 use schemars::{JsonSchema, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::glue::{object_type, text_type, words};
 use crate::random::{Random, RandomError};
+use crate::{object_type, text_type, words};
 
 /// The characters fences are made of. Nobody may send them, and a fenced text shows brackets in their place.
 const OPEN: char = '⟦';

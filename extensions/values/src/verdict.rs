@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::glue::object_type;
+use crate::object_type;
 
 /// What came of checking an identifier, a code, an enrolment, a signature.
 ///
