@@ -281,13 +281,9 @@ fn together(permits: Vec<Permit>) -> Permit {
 }
 
 fn read(value: &Value, place: &str) -> Result<Purpose, ConsentError> {
-    // Serde would take a list for an object.
-    Some(value)
-        .filter(|value| value.is_object())
-        .and_then(|value| serde_json::from_value(value.clone()).ok())
-        .ok_or_else(|| ConsentError::PurposeMalformed {
-            place: place.to_owned(),
-        })
+    serde_json::from_value(value.clone()).map_err(|_| ConsentError::PurposeMalformed {
+        place: place.to_owned(),
+    })
 }
 
 fn in_words(accepted: Option<&BTreeSet<PurposeCode>>) -> String {

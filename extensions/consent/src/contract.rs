@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mcp_ext_core::{ExtensionError, ToolCx, extension, settings};
-use mcp_ext_values::List;
+use mcp_ext_values::{List, object_type, words};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub struct ConsentSettings {
 
 /// What is to be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, remote = "Self")]
 pub struct CheckParams {
     /// Whom the data is about, as the server identifies them.
     pub subject: Name,
@@ -36,9 +36,11 @@ pub struct CheckParams {
     pub purpose: Option<Purpose>,
 }
 
+object_type!(CheckParams);
+
 /// Whether it is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct CheckResult {
     /// `permit` or `deny`.
     pub decision: Answer,
@@ -51,19 +53,21 @@ pub struct CheckResult {
     pub obligations: Vec<String>,
 }
 
-/// The two answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Answer {
-    /// It is allowed.
-    Permit,
-    /// It is not allowed.
-    Deny,
+object_type!(CheckResult);
+
+words! {
+    /// The two answers.
+    pub enum Answer: "`permit` or `deny`" {
+        /// It is allowed.
+        Permit = "permit",
+        /// It is not allowed.
+        Deny = "deny",
+    }
 }
 
 /// On what consent a result was given: the member `consent` of results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Permission {
     /// What the permission rests on, in words.
     pub basis: String,
@@ -73,6 +77,8 @@ pub struct Permission {
     /// What whoever gets the data must do, or must not.
     pub obligations: Vec<String>,
 }
+
+object_type!(Permission);
 
 /// Why a call is refused. Nothing was done.
 #[derive(Clone, Debug, PartialEq, Eq, ExtensionError)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mcp_ext_values::{PlainText, TextError};
+use mcp_ext_values::{PlainText, TextError, object_type};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,13 +21,15 @@ pub type Name = PlainText<256>;
 #[derive(
     Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-#[serde(rename_all = "camelCase")]
+#[serde(remote = "Self")]
 pub struct PurposeCode {
     /// The system the code is from, as a URI.
     pub system: Name,
     /// The code.
     pub code: Name,
 }
+
+object_type!(PurposeCode);
 
 impl PurposeCode {
     /// Codes of health care: `TREAT`, `HPAYMT`, `HRESCH`, `PATRQT` and others.
@@ -82,7 +84,7 @@ impl fmt::Display for PurposeCode {
 /// What a call is for. It is a claim of the caller, and no evidence by itself: it can narrow what a consent allows, and
 /// never widens it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, remote = "Self")]
 pub struct Purpose {
     /// The system the code is from, as a URI, e.g. `http://terminology.hl7.org/CodeSystem/v3-ActReason`.
     pub system: Name,
@@ -95,6 +97,8 @@ pub struct Purpose {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<Name>,
 }
+
+object_type!(Purpose);
 
 impl Purpose {
     /// The purpose alone.
