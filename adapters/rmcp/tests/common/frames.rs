@@ -36,6 +36,7 @@ pub fn check(era: Era, method: Option<&str>, frame: &Value) {
     }
     schemas.expect("JSONRPCResultResponse", frame);
     let result = match method.unwrap_or_default() {
+        _ if frame["result"]["resultType"] == "input_required" => "InputRequiredResult",
         "initialize" => "InitializeResult",
         "server/discover" => "DiscoverResult",
         "tools/list" => "ListToolsResult",
