@@ -8,7 +8,7 @@ use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::cx::Facts;
 use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::schema::{TypeSchema, tool_output_schema};
-use mcp_ext_core::{BlockName, Enable, handlers};
+use mcp_ext_core::{BlockName, Enable, Extension, ExtensionId, handlers};
 use mcp_ext_labels::{Line, Member};
 use mcp_ext_values::timestamp::rfc3339;
 use mcp_ext_values::{Clock, PartialDate, SystemClock};
@@ -73,7 +73,7 @@ impl<S: CitationSource + ?Sized> CitationSource for Arc<S> {
     }
 }
 
-/// The block that cites sources. It stands around items that need it, and around those that a source names.
+/// The block that cites sources. It stands around items that need it, and around those that a source or [`on`](Self::on) names.
 ///
 /// ```
 /// use mcp_ext_citations::Citations;
@@ -86,6 +86,7 @@ impl<S: CitationSource + ?Sized> CitationSource for Arc<S> {
 #[derive(Clone)]
 pub struct Citations {
     sources: Vec<Arc<dyn CitationSource>>,
+    extensions: Vec<ExtensionId>,
     clock: Arc<dyn Clock>,
 }
 
@@ -101,6 +102,7 @@ impl Citations {
     pub fn new() -> Self {
         Self {
             sources: Vec::new(),
+            extensions: Vec::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -109,6 +111,13 @@ impl Citations {
     #[must_use]
     pub fn source(mut self, source: impl CitationSource) -> Self {
         self.sources.push(Arc::new(source));
+        self
+    }
+
+    /// Stands around every item of the extension `E`, whether it needs it or not.
+    #[must_use]
+    pub fn on<E: Extension>(mut self) -> Self {
+        self.extensions.push(E::CONTRACT.id.clone());
         self
     }
 
@@ -143,7 +152,8 @@ impl Block for Citations {
     }
 
     fn covers(&self, contract: &Contract, item: &Item) -> bool {
-        self.sources.iter().any(|s| s.covers(contract, item))
+        self.extensions.contains(&contract.id)
+            || self.sources.iter().any(|s| s.covers(contract, item))
     }
 
     fn members(&self, contract: &Contract, item: &Item) -> Vec<Property> {

@@ -264,7 +264,8 @@ impl Policy {
         removed += redact::remove(value, decision.removes(), &[labels]);
         if removed > 0 {
             // Lines and `_meta` of the blocks further in may repeat what was removed; the label may not be lost.
-            outcome.notes = label.note().into_iter().collect();
+            let label = label.note();
+            outcome.notes.retain(|note| Some(note) == label.as_ref());
             outcome.meta.retain(|key, _| key == Labels::NAME);
         }
         let decision = match standing {
