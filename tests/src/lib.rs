@@ -23,6 +23,8 @@ examples! {
     BookCall
     #[doc = include_str!("../../docs/src/checks.md")]
     BookChecks
+    #[doc = include_str!("../../docs/src/citations.md")]
+    BookCitations
     #[doc = include_str!("../../docs/src/clients.md")]
     BookClients
     #[doc = include_str!("../../docs/src/command.md")]
@@ -41,8 +43,12 @@ examples! {
     BookIntroduction
     #[doc = include_str!("../../docs/src/keys.md")]
     BookKeys
+    #[doc = include_str!("../../docs/src/labels.md")]
+    BookLabels
     #[doc = include_str!("../../docs/src/negotiation.md")]
     BookNegotiation
+    #[doc = include_str!("../../docs/src/policy.md")]
+    BookPolicy
     #[doc = include_str!("../../docs/src/provide.md")]
     BookProvide
     #[doc = include_str!("../../docs/src/public.md")]

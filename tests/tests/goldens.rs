@@ -13,7 +13,12 @@ use wires::Plain;
 use wires::wire::{Carrier, Client};
 
 /// Every extension that ships.
-const SHIPPED: &[&str] = &["io.github.mcp-ext/healthcare-fhir"];
+const SHIPPED: &[&str] = &[
+    "io.github.mcp-ext/citations",
+    "io.github.mcp-ext/healthcare-fhir",
+    "io.github.mcp-ext/labels",
+    "io.github.mcp-ext/policy",
+];
 
 fn shipped() -> Vec<&'static Contract> {
     let mut linked = registry::linked().unwrap();
@@ -128,7 +133,10 @@ async fn nothing_declared_is_enough_on_the_wire() {
             let server = Plain.with_extensions(extensions()).unwrap();
             let mut client = Client::connect(server, carrier, era, Some(declared)).await;
             for contract in shipped() {
-                let item = contract.items.iter().find_map(|item| item.method).unwrap();
+                // Blocks have nothing that is called.
+                let Some(item) = contract.items.iter().find_map(|item| item.method) else {
+                    continue;
+                };
                 let answer = client.call(item.wire, json!({})).await;
                 assert_ne!(answer.frame["error"]["code"], -32021, "{}", answer.frame);
                 assert_ne!(answer.frame["error"]["code"], -32601, "{}", answer.frame);
