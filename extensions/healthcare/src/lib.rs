@@ -6,6 +6,8 @@ mod fhir;
 pub mod types;
 
 #[cfg(feature = "server")]
+mod blocks;
+#[cfg(feature = "server")]
 pub mod cursor;
 #[cfg(feature = "server")]
 mod decimal;

@@ -113,6 +113,33 @@ impl AccessScope {
         })
     }
 
+    /// What both scopes let see: never more than either.
+    ///
+    /// ```
+    /// use mcp_ext_healthcare::AccessScope;
+    ///
+    /// let own = AccessScope::patient("123")?;
+    /// let labs = AccessScope::all().restricted_to(["Observation"])?;
+    /// assert_eq!(own.clone().and(&labs), own.restricted_to(["Observation"])?);
+    /// # Ok::<(), mcp_ext_healthcare::scope::ScopeError>(())
+    /// ```
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        fn both(
+            a: Option<BTreeSet<String>>,
+            b: Option<&BTreeSet<String>>,
+        ) -> Option<BTreeSet<String>> {
+            match (a, b) {
+                (Some(a), Some(b)) => Some(a.intersection(b).cloned().collect()),
+                (a, b) => a.or_else(|| b.cloned()),
+            }
+        }
+        Self {
+            patients: both(self.patients, other.patients.as_ref()),
+            types: both(self.types, other.types.as_ref()),
+        }
+    }
+
     /// Whether nothing is hidden.
     #[must_use]
     pub fn is_all(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use mcp_ext_core::cx::CallCx;
 use mcp_ext_core::{Principal, ToolCx, handlers};
 
 use crate::cursor::CursorError;
@@ -88,12 +89,28 @@ impl FhirServer {
         &self.store
     }
 
-    fn seen_by(&self, principal: Option<&Principal>) -> AccessScope {
-        match &self.visible {
+    /// What is seen by the caller of this request: what the server's author says, narrowed by the [`AccessScope`] among
+    /// the facts of the call, where a policy has put one.
+    pub(crate) fn seen_by(&self, call: &CallCx) -> AccessScope {
+        let scope = match &self.visible {
             Visible::WhileSynthetic if self.store.is_synthetic() => AccessScope::all(),
             Visible::WhileSynthetic => AccessScope::none(),
-            Visible::To(scope) => scope(principal),
+            Visible::To(scope) => scope(call.principal()),
+        };
+        match call.facts().get::<AccessScope>() {
+            Some(narrower) => scope.and(&narrower),
+            None => scope,
         }
+    }
+
+    /// Runs work on the store, away from the thread of the caller.
+    #[cfg(feature = "labels")]
+    pub(crate) async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&FhirStore, &Stop) -> T + Send + 'static,
+    ) -> T {
+        let store = self.store.clone();
+        on_a_thread(move |stop| work(&store, stop)).await
     }
 
     /// What is seen by the caller of this request under the settings in force, for one kind of interaction.
@@ -102,7 +119,7 @@ impl FhirServer {
         cx: &ToolCx<FhirExtension>,
         interaction: Interaction,
     ) -> Result<AccessScope, FhirError> {
-        let scope = self.seen_by(cx.principal());
+        let scope = self.seen_by(cx.call());
         let Some(types) = &cx.settings().resource_types else {
             return Ok(scope);
         };
@@ -150,7 +167,7 @@ impl Fhir for FhirServer {
         cx: &ToolCx<FhirExtension>,
         params: CapabilitiesParams,
     ) -> Result<Capabilities, FhirError> {
-        let scope = self.seen_by(cx.principal());
+        let scope = self.seen_by(cx.call());
         let store = self.store.clone();
         let mut found =
             on_a_thread(move |stop| store.capabilities_until(stop, &scope, &params)).await?;

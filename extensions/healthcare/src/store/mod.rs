@@ -2,6 +2,8 @@
 
 mod load;
 mod schema;
+#[cfg(feature = "labels")]
+mod security;
 mod stop;
 
 use std::collections::BTreeMap;
