@@ -26,6 +26,10 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The block whose business it is to have calls confirmed.
 const CONFIRM: &str = "io.github.mcp-ext/confirm";
 
+/// The block that answers repeated calls, and how the line begins in which it says so.
+const IDEMPOTENCY: &str = "io.github.mcp-ext/idempotency";
+const REPLAYED: &str = "Replayed: ";
+
 /// The member of a result that says what a policy did to it.
 const MEMBER: Member = Member {
     name: "policy",
@@ -35,6 +39,7 @@ const MEMBER: Member = Member {
 
 /// What was decided about a call so far, among the facts of the call: for blocks further out, such as audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Decided {
     /// The effect.
     pub effect: Effect,
@@ -263,10 +268,15 @@ impl Policy {
         }
         removed += redact::remove(value, decision.removes(), &[labels]);
         if removed > 0 {
-            // Lines and `_meta` of the blocks further in may repeat what was removed; the label may not be lost.
+            // Lines and `_meta` of the blocks further in may repeat what was removed. What a label says, and that a call
+            // was replayed, repeats nothing and may not be lost.
             let label = label.note();
-            outcome.notes.retain(|note| Some(note) == label.as_ref());
-            outcome.meta.retain(|key, _| key == Labels::NAME);
+            outcome
+                .notes
+                .retain(|note| Some(note) == label.as_ref() || note.starts_with(REPLAYED));
+            outcome
+                .meta
+                .retain(|key, _| [Labels::NAME, IDEMPOTENCY].contains(&key.as_str()));
         }
         let decision = match standing {
             // What was confirmed is done; what is left of that decision is its obligations and removed parts.

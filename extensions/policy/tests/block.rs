@@ -152,6 +152,13 @@ async fn a_result_is_denied_over_its_label() {
     assert_eq!(seen.failed_before_handler, Some(false));
     assert!(seen.decided.unwrap().on_result);
 
+    // An outcome that was kept from an earlier call has its label in itself alone.
+    let stored = Ask::tool("erase", json!({ "text": "stored" }))
+        .refused(&server)
+        .await;
+    assert_eq!(stored["kind"], "withheld");
+    assert_eq!(server.ran(), 2);
+
     let method = Ask::method("com.example/records/search", raise);
     let error = method.send(&server).await.unwrap_err();
     assert_eq!(error.code, 43402);
@@ -190,6 +197,39 @@ async fn what_is_redacted_is_in_neither_text_nor_structure() {
         assert_eq!(undeclared["content"], result["content"]);
         assert!(undeclared.get("_meta").is_none());
     }
+}
+
+#[tokio::test]
+async fn what_other_blocks_say_goes_with_what_is_removed() {
+    let erase = || Ask::tool("erase", json!({})).declaring();
+    let all = erase()
+        .send(&Server::labelled(on_call(allow), pii()))
+        .await
+        .unwrap();
+    assert_eq!(all["content"].as_array().unwrap().len(), 4);
+    assert_eq!(all["_meta"]["io.github.mcp-ext/citations"], "said");
+    let policy = on_result(|| Decision::redact(id("x"), ["/matches/*/title".parse().unwrap()]));
+    let result = erase()
+        .send(&Server::labelled(policy, pii()))
+        .await
+        .unwrap();
+    let notes: Vec<_> = result["content"].as_array().unwrap()[1..]
+        .iter()
+        .map(|b| &b["text"])
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            NOTE,
+            "Replayed: nothing was done again",
+            "Policy test/x@1 removed parts of this result"
+        ]
+    );
+    let meta = result["_meta"].as_object().unwrap();
+    assert!(!meta.contains_key("io.github.mcp-ext/citations"));
+    assert_eq!(meta["io.github.mcp-ext/idempotency"], "said");
+    assert_eq!(meta[Labels::NAME], json!({ "sensitivity": ["pii"] }));
+    assert!(!result.to_string().contains("Ives"));
 }
 
 #[tokio::test]

@@ -146,10 +146,33 @@ impl Block for Confirm {
     fn place(&self) -> Place {
         Place::CONFIRM
     }
-    fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
-        Box::pin(async { Before::Proceed })
+    /// Answers from a store when told to: the blocks further in are not there then.
+    fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        let before = if call.params["text"] == "stored" {
+            Before::Answer(BlockOutcome::new(Ok(json!({
+                "matches": [], "wards": ["kept"], "labels": { "regulated": ["HIPAA"] },
+            }))))
+        } else {
+            Before::Proceed
+        };
+        Box::pin(async { before })
     }
-    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+    /// Says what blocks further in than policy may say of a result.
+    fn after<'a>(
+        &'a self,
+        _: &'a BlockCall<'a>,
+        outcome: &'a mut BlockOutcome,
+    ) -> BoxFuture<'a, ()> {
+        for note in [
+            "Source: a letter to Ives",
+            "Replayed: nothing was done again",
+        ] {
+            outcome.notes.push(note.to_owned());
+        }
+        for key in ["citations", "idempotency"] {
+            let key = format!("io.github.mcp-ext/{key}");
+            outcome.meta.insert(key, json!("said"));
+        }
         Box::pin(async {})
     }
 }
