@@ -17,6 +17,9 @@ pub const MAX_MARKS: usize = 64;
 /// Longest text of [`Label::note`], in characters.
 const MAX_NOTE: usize = 1000;
 
+/// Most entries of a list in it.
+const MAX_SHOWN: usize = 8;
+
 /// How data must be treated: what kind it is, which rules govern it, who may have written into it.
 ///
 /// Labels are a join semilattice. [`join`](Self::join) keeps every mark of both sides; the default label has none. A
@@ -265,43 +268,52 @@ impl Label {
         if self.is_empty() {
             return None;
         }
+        // What must not be cut off stands in front, and no list is so long that it takes the room of the next.
         let mut parts: Vec<String> = Vec::new();
-        let mut list = |what: &str, entries: Vec<&str>| {
-            if !entries.is_empty() {
-                parts.push(format!("{what} {}", entries.join(", ")));
+        if self.more {
+            parts.push("not all marks are listed, handle as the strictest".to_owned());
+        }
+        let mut list = |what: &str, entries: &mut dyn Iterator<Item = &str>| {
+            let mut shown: Vec<String> = (&mut *entries)
+                .take(MAX_SHOWN)
+                .map(|entry| Line::<64>::lossy(entry).to_string())
+                .collect();
+            let more = entries.count();
+            if more > 0 {
+                shown.push(format!("{more} more"));
+            }
+            if !shown.is_empty() {
+                parts.push(format!("{what} {}", shown.join(", ")));
             }
         };
         list(
             "sensitivity",
-            self.sensitivity.iter().map(|s| s.as_str()).collect(),
+            &mut self.sensitivity.iter().map(|s| s.as_str()),
         );
-        list(
-            "regulated by",
-            self.regulated.iter().map(Regulation::as_str).collect(),
-        );
-        list("source", self.source.iter().map(|s| s.as_str()).collect());
         let mark = self.high_water_mark();
         list(
             "confidentiality",
-            mark.iter().map(|mark| mark.code.as_str()).collect(),
+            &mut mark.iter().map(|mark| mark.code.as_str()),
+        );
+        list("source", &mut self.source.iter().map(|s| s.as_str()));
+        list(
+            "written",
+            &mut self
+                .ai_authored
+                .then_some("by an AI, at least in part")
+                .into_iter(),
+        );
+        list(
+            "regulated by",
+            &mut self.regulated.iter().map(Regulation::as_str),
         );
         let others = self
             .codes
             .keys()
             .filter(|(system, _)| system.as_str() != CONFIDENTIALITY);
-        list("codes", others.map(|(_, code)| code.as_str()).collect());
-        list("handling", self.handling_rules().collect());
-        list("from", self.attribution().collect());
-        if self.ai_authored {
-            parts.push("written by an AI, at least in part".to_owned());
-        }
-        // What must not be cut off stands in front.
-        if self.more {
-            parts.insert(
-                0,
-                "not all marks are listed, handle as the strictest".to_owned(),
-            );
-        }
+        list("codes", &mut others.map(|(_, code)| code.as_str()));
+        list("handling", &mut self.handling_rules());
+        list("from", &mut self.attribution());
         let note = format!("Labels: {}", parts.join("; "));
         Some(Line::<MAX_NOTE>::lossy(&note).to_string())
     }

@@ -314,6 +314,21 @@ fn what_is_not_understood_counts_as_all_there_is() {
 }
 
 #[test]
+fn no_list_crowds_out_what_matters_most() {
+    let many: Vec<String> = (0..64).map(|n| format!("{n:0>32}")).collect();
+    let label = Label::read(&json!({
+        "sensitivity": ["credentials"], "regulated": many, "handling": vec!["x".repeat(128); 64],
+        "codes": [{ "system": CONFIDENTIALITY, "code": "V" }], "aiAuthored": true, "source": "user", "more": true,
+        "attribution": ["u".repeat(512)],
+    }));
+    let note = label.note().unwrap();
+    let first = "Labels: not all marks are listed, handle as the strictest; sensitivity credentials; \
+        confidentiality V; source user; written by an AI, at least in part; regulated by 0000";
+    assert!(note.starts_with(first), "{note}");
+    assert!(note.contains(", 56 more"), "{note}");
+}
+
+#[test]
 fn an_unknown_confidentiality_stands_above_the_known() {
     let label: Label = ["V", "X", "U"]
         .map(|code| Label::new().code(Code::new(CONFIDENTIALITY, code).unwrap()))
