@@ -29,6 +29,8 @@ examples! {
     BookClients
     #[doc = include_str!("../../docs/src/command.md")]
     BookCommand
+    #[doc = include_str!("../../docs/src/confirm.md")]
+    BookConfirm
     #[doc = include_str!("../../docs/src/conformance.md")]
     BookConformance
     #[doc = include_str!("../../docs/src/consent.md")]

@@ -1,0 +1,51 @@
+//! The confirmations that were used.
+
+use mcp_ext_store::rusqlite::{self, Connection, params};
+
+/// The name of the schema in the store.
+pub(crate) const SCHEMA: &str = "confirm";
+
+// A row is needed until its confirmation has expired, and then no more.
+pub(crate) const STEPS: &[&str] = &["
+    CREATE TABLE confirm_used (
+        nonce BLOB NOT NULL PRIMARY KEY,
+        scope TEXT NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX confirm_used_expiry ON confirm_used (expires_at);
+"];
+
+/// Rows removed with each use.
+const REMOVED_AT_ONCE: i64 = 16;
+
+/// How long a row is kept after its confirmation has expired, in milliseconds: clocks may be set back, or differ between
+/// processes.
+const MARGIN: i64 = 24 * 60 * 60 * 1000;
+
+/// Uses a confirmation up. Whether it was still unused.
+pub(crate) fn spend(
+    db: &Connection,
+    nonce: &[u8; 16],
+    scope: &str,
+    expires_at: i64,
+    now: i64,
+) -> rusqlite::Result<bool> {
+    let rows = db
+        .prepare_cached(
+            "INSERT INTO confirm_used (nonce, scope, expires_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![nonce, scope, expires_at])?;
+    db.prepare_cached(
+        "DELETE FROM confirm_used WHERE rowid IN
+         (SELECT rowid FROM confirm_used WHERE expires_at < ?1 LIMIT ?2)",
+    )?
+    .execute([now.saturating_sub(MARGIN), REMOVED_AT_ONCE])?;
+    Ok(rows == 1)
+}
+
+/// Makes a confirmation usable again.
+pub(crate) fn release(db: &Connection, nonce: &[u8; 16]) -> rusqlite::Result<()> {
+    db.prepare_cached("DELETE FROM confirm_used WHERE nonce = ?1")?
+        .execute([nonce])
+        .map(drop)
+}
