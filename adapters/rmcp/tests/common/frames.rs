@@ -40,6 +40,7 @@ pub fn check(era: Era, method: Option<&str>, frame: &Value) {
         "initialize" => "InitializeResult",
         "server/discover" => "DiscoverResult",
         "tools/list" => "ListToolsResult",
+        "tools/call" if frame["result"]["resultType"] == "input_required" => "InputRequiredResult",
         "tools/call" => "CallToolResult",
         "prompts/list" => "ListPromptsResult",
         "prompts/get" => "GetPromptResult",
