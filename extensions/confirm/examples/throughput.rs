@@ -1,0 +1,223 @@
+//! Confirmed calls a second through the block, beside the same statements written by hand on the same kind of file.
+//!
+//! `cargo run --release -p mcp-ext-confirm --features server --example throughput [-- DIRECTORY]`
+//!
+//! Both sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of both
+//! sides alternate; the figure is the median of the rounds.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::block_on;
+use mcp_ext_confirm::{Confirm, ConfirmKey};
+use mcp_ext_core::protocol::Era;
+use mcp_ext_core::request::{Incoming, Params, Target};
+use mcp_ext_core::wire::JsonObject;
+use mcp_ext_core::{ExtensionError, ExtensionSet, Route, ToolCx, extension, handlers};
+use mcp_ext_store::Store;
+use mcp_ext_store::rusqlite::{Connection, params};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+const ROUNDS: usize = 61;
+const CALLS: usize = 20;
+
+/// An order.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Order {
+    /// Of what.
+    pub what: String,
+}
+
+/// Its number.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Placed {
+    /// It grows.
+    pub number: i64,
+}
+
+/// The store failed.
+#[derive(Debug, ExtensionError)]
+pub enum OrderError {
+    /// The store failed.
+    #[error(code = 4100, "the store failed")]
+    Store,
+}
+
+/// Orders.
+#[extension(id = "com.example/orders")]
+pub trait Orders {
+    /// Places an order.
+    #[tool(name = "place_order", needs(Confirm))]
+    async fn place(
+        &self,
+        cx: &ToolCx<OrdersExtension>,
+        params: Order,
+    ) -> Result<Placed, OrderError>;
+}
+
+struct Shop(Store);
+
+#[handlers]
+impl Orders for Shop {
+    async fn place(
+        &self,
+        cx: &ToolCx<OrdersExtension>,
+        params: Order,
+    ) -> Result<Placed, OrderError> {
+        let order = move |db: &Connection| {
+            db.prepare_cached("INSERT INTO orders (what) VALUES (?1)")?
+                .execute([&params.what])?;
+            Ok(db.last_insert_rowid())
+        };
+        let number = self.0.unit(cx.facts()).execute(order).await;
+        number
+            .map(|number| Placed { number })
+            .map_err(|_| OrderError::Store)
+    }
+}
+
+const ORDERS: &str = "CREATE TABLE orders (number INTEGER PRIMARY KEY, what TEXT NOT NULL)";
+
+fn send(set: &ExtensionSet, params: Value) -> JsonObject {
+    let incoming =
+        Incoming::new(Era::Modern, Target::Tool("place_order")).params(Params::Value(params));
+    let Route::Call(pending) = set.route(incoming) else {
+        unreachable!("the tool is ours")
+    };
+    block_on(pending.run()).unwrap().into_object().unwrap()
+}
+
+/// A token for one order; nothing is written.
+fn token(set: &ExtensionSet) -> Value {
+    let refused = send(set, json!({"what": "tea"}));
+    refused["structuredContent"]["error"]["details"]["confirmationToken"].clone()
+}
+
+fn call(set: &ExtensionSet, token: &Value) {
+    let done = send(set, json!({"what": "tea", "confirmationToken": token}));
+    assert!(done.get("isError").is_none());
+}
+
+/// The same statements in the same transactions.
+struct ByHand(Connection);
+
+impl ByHand {
+    fn open(path: &Path) -> Self {
+        let db = Connection::open(path).unwrap();
+        db.set_prepared_statement_cache_capacity(64);
+        db.busy_timeout(Duration::from_secs(5)).unwrap();
+        let mode: String = db
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(mode, "wal");
+        db.execute_batch(
+            "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+             PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+             CREATE TABLE confirm_used (
+                nonce BLOB NOT NULL PRIMARY KEY, scope TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT;
+             CREATE INDEX confirm_used_expiry ON confirm_used (expires_at);",
+        )
+        .unwrap();
+        db.execute_batch(ORDERS).unwrap();
+        Self(db)
+    }
+
+    fn run(&self, sql: &str) {
+        self.0.prepare_cached(sql).unwrap().execute([]).unwrap();
+    }
+
+    fn call(&self, number: usize) {
+        let mut nonce = [7; 16];
+        for (byte, digit) in nonce.iter_mut().zip(number.to_le_bytes()) {
+            *byte = digit.wrapping_mul(151);
+        }
+        let now = 1_700_000_000_000_i64;
+        self.run("BEGIN IMMEDIATE");
+        let insert = "INSERT INTO confirm_used (nonce, scope, expires_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        let values = params![nonce, "[]", now + 300_000];
+        self.0
+            .prepare_cached(insert)
+            .unwrap()
+            .execute(values)
+            .unwrap();
+        let remove = "DELETE FROM confirm_used WHERE rowid IN
+                      (SELECT rowid FROM confirm_used WHERE expires_at < ?1 LIMIT ?2)";
+        self.0
+            .prepare_cached(remove)
+            .unwrap()
+            .execute([now - 86_400_000, 16])
+            .unwrap();
+        self.run("COMMIT");
+        self.run("BEGIN IMMEDIATE");
+        self.0
+            .prepare_cached("INSERT INTO orders (what) VALUES (?1)")
+            .unwrap()
+            .execute(["tea"])
+            .unwrap();
+        self.run("COMMIT");
+    }
+}
+
+/// Time of one call, by ours and by hand.
+fn rounds(mut ours: impl FnMut(usize), mut by_hand: impl FnMut(usize)) -> (Duration, Duration) {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        for (times, run) in [
+            (&mut a, &mut ours as &mut dyn FnMut(usize)),
+            (&mut b, &mut by_hand),
+        ] {
+            let began = Instant::now();
+            for i in 0..CALLS {
+                run(round * CALLS + i);
+            }
+            times.push(began.elapsed() / CALLS as u32);
+        }
+    }
+    a.sort();
+    b.sort();
+    (a[ROUNDS / 2], b[ROUNDS / 2])
+}
+
+fn tell(what: &str, (ours, by_hand): (Duration, Duration)) {
+    let ratio = ours.as_secs_f64() / by_hand.as_secs_f64();
+    let rate = |time: Duration| 1.0 / time.as_secs_f64();
+    println!(
+        "{what}: {:.0} a second, by hand {:.0}; {ratio:.2} times the time",
+        rate(ours),
+        rate(by_hand)
+    );
+}
+
+fn main() {
+    let directory = std::env::args()
+        .nth(1)
+        .map_or_else(std::env::temp_dir, PathBuf::from)
+        .join(format!("mcp-ext-throughput-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+
+    let store = Store::open(directory.join("ours.db")).unwrap();
+    store.migrate("orders", &[ORDERS]).unwrap();
+    let block = Confirm::new(&store, ConfirmKey::random().unwrap()).unwrap();
+    let set = ExtensionSet::builder()
+        .enable(OrdersExtension::provide(Shop(store)))
+        .enable(block.enable())
+        .build()
+        .unwrap();
+    let by_hand = ByHand::open(&directory.join("by-hand.db"));
+
+    let tokens: Vec<Value> = (0..ROUNDS * CALLS).map(|_| token(&set)).collect();
+    tell(
+        "a confirmed call: use up, act",
+        rounds(|i| call(&set, &tokens[i]), |i| by_hand.call(i)),
+    );
+    let began = Instant::now();
+    (0..ROUNDS * CALLS).for_each(|_| drop(token(&set)));
+    let each = began.elapsed() / (ROUNDS * CALLS) as u32;
+    println!(
+        "a preview, which writes nothing: {:.0} a second",
+        1.0 / each.as_secs_f64()
+    );
+    std::fs::remove_dir_all(&directory).unwrap();
+}
