@@ -243,11 +243,13 @@ impl Idempotency {
 
     /// Writes down what came of a call that held its key.
     async fn record(&self, call: &BlockCall<'_>, held: Held, outcome: &mut BlockOutcome) {
-        let acted = outcome.result.is_ok();
+        let acted = matches!(outcome.result, Ok(_) | Err(Failure::Withheld(_)));
         let unknown = call.cx.facts().get::<OutcomeUnknown>().is_some();
         let what = match &outcome.result {
             Err(failure) if failure.before_the_handler() => Write::Release,
             _ if unknown => Write::Unknown,
+            // Done, and the answer is not for anyone.
+            Err(Failure::Withheld(_)) => Write::Complete(None),
             // No answer of the handler: a panic, or a result that cannot be written. What it wrote to this store is
             // rolled back.
             Err(failure) if !matches!(failure, Failure::Own { .. }) => held.lost(),

@@ -461,6 +461,25 @@ fn a_call_that_outlived_its_lease_is_fenced_off() {
 }
 
 #[test]
+fn a_slow_call_that_is_taken_for_lost_still_gets_its_outcome_recorded() {
+    let rig = Rig::new();
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| block_on(rig.letter("k", "slow tea")));
+        while rig.entered() == 0 {
+            std::thread::yield_now();
+        }
+        rig.clock.advance(75_000);
+        let second = block_on(rig.letter("k", "slow tea"));
+        assert_eq!(kind(&second), "unknown_outcome");
+        rig.shop.pause.open();
+        assert_eq!(kind(&slow.join().unwrap()), "ok");
+    });
+    let third = block_on(rig.letter("k", "slow tea"));
+    assert_eq!(third["structuredContent"]["idempotency"]["replayed"], true);
+    assert_eq!((rig.orders(), rig.entered()), (1, 1));
+}
+
+#[test]
 fn an_expired_key_is_refused_for_good_and_its_answer_is_erased() {
     block_on(async {
         let rig = Rig::with(|block| block.retention(std::time::Duration::from_secs(60)));
