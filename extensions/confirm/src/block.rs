@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
 use crate::contract::{
-    ARGUMENT, ConfirmExtension, ConfirmSettings, Confirmed, ConfirmedBy, FORM, NAME,
+    ARGUMENT, ConfirmExtension, ConfirmSettings, Confirmed, ConfirmedBy, FORM, MEMBER, NAME,
 };
 use crate::error::ConfirmError;
 use crate::preview::Preview;
@@ -359,6 +359,23 @@ impl Block for Confirm {
         Box::pin(self.check(call))
     }
 
+    fn members(&self, _: &Contract, _: &Item) -> Vec<Property> {
+        vec![Property {
+            name: MEMBER,
+            schema: json!({
+                "type": "object",
+                "properties": {
+                    "by": { "type": "string", "enum": ["elicitation", "token"], "description": "Who confirmed the call." },
+                    "at": { "type": "string", "description": "When it was confirmed." },
+                    "verified": { "type": "boolean", "description": "Whether the effect was there when it was read back." },
+                },
+                "required": ["by", "at", "verified"],
+                "description": "There when the effect was read back.",
+            }),
+            required: false,
+        }]
+    }
+
     fn after<'a>(
         &'a self,
         call: &'a BlockCall<'a>,
@@ -369,6 +386,10 @@ impl Block for Confirm {
                 return;
             };
             match &outcome.result {
+                Ok(result) => {
+                    let verified = self.previews.read_back(call, result).await;
+                    tell(call, outcome, spent, verified);
+                }
                 // Nothing was done for certain: it may be confirmed with the same token. If that cannot be written down
                 // it stays used, and the call is confirmed anew.
                 Err(failure) if failure.before_the_handler() => {
@@ -376,20 +397,36 @@ impl Block for Confirm {
                     let release = move |db: &_| table::release(db, &spent.nonce);
                     let _ = unit.finish(NAME, false, release).await;
                 }
-                _ if call.cx.settings_of::<ConfirmExtension>().is_some() => {
-                    let by = match spent.by {
-                        By::Form => ConfirmedBy::Elicitation,
-                        By::Token => ConfirmedBy::Token,
-                    };
-                    let at = rfc3339(spent.at);
-                    let confirmed = serde_json::to_value(Confirmed { by, at });
-                    outcome
-                        .meta
-                        .insert(NAME.to_owned(), confirmed.unwrap_or_default());
-                }
-                _ => {}
+                Err(_) => {}
             }
         })
+    }
+}
+
+/// Says how the call was confirmed, and what came of reading its effect back.
+fn tell(call: &BlockCall<'_>, outcome: &mut BlockOutcome, spent: Spent, verified: Option<bool>) {
+    let confirmed = json!(Confirmed {
+        by: match spent.by {
+            By::Form => ConfirmedBy::Elicitation,
+            By::Token => ConfirmedBy::Token,
+        },
+        at: rfc3339(spent.at),
+        verified,
+    });
+    if let Some(verified) = verified {
+        if let Ok(Value::Object(members)) = &mut outcome.result {
+            // A member of the item's own is left alone.
+            members.entry(MEMBER).or_insert_with(|| confirmed.clone());
+        }
+        let note = if verified {
+            "Read back: the effect is there as it was confirmed."
+        } else {
+            "Read back: the effect is NOT there as it was confirmed. Tell the user, and look before you do anything else."
+        };
+        outcome.notes.push(note.to_owned());
+    }
+    if call.cx.settings_of::<ConfirmExtension>().is_some() {
+        outcome.meta.insert(NAME.to_owned(), confirmed);
     }
 }
 

@@ -37,7 +37,11 @@ pub struct Offer {
     pub confirmation_token: String,
 }
 
-/// How a call was confirmed; in `_meta["io.github.mcp-ext/confirm"]` of its result, for clients that declare the extension.
+/// The member of a result that says whether the effect was found when it was read back.
+pub const MEMBER: &str = "confirmation";
+
+/// How a call was confirmed: in `_meta["io.github.mcp-ext/confirm"]` of its result, for clients that declare the extension;
+/// and, where the effect is read back, in the member `confirmation` of the result for all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Confirmed {
@@ -45,6 +49,9 @@ pub struct Confirmed {
     pub by: ConfirmedBy,
     /// When.
     pub at: String,
+    /// Whether the effect was there when it was read back; absent: nobody looked, or it cannot be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
 }
 
 /// Who said yes.

@@ -31,6 +31,16 @@ pub trait Previews: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be told, in a sentence for the caller, without secrets.
     fn preview<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Result<Preview, String>>;
+
+    /// Looks, after a call that was run, whether its effect is there as it was confirmed; `None`: it cannot be told. What the
+    /// handler has written through the call's unit of work is read through the unit: it is not committed yet.
+    fn read_back<'a>(
+        &'a self,
+        _call: &'a BlockCall<'a>,
+        _result: &'a Value,
+    ) -> BoxFuture<'a, Option<bool>> {
+        Box::pin(async { None })
+    }
 }
 
 /// Shows the title of the tool and its arguments; of an item marked `sensitive` the title alone.

@@ -112,6 +112,24 @@ fn meta_says_how_it_was_confirmed_to_a_client_that_declares_the_extension() {
 }
 
 #[test]
+fn what_was_read_back_is_told_to_everyone() {
+    block_on(async {
+        let rig = Rig::new();
+        for (course, verified) in [("seen", true), ("gone", false)] {
+            let token = rig.token(json!({ "course": course })).await;
+            let ask = Ask::tool(TOOL, json!({ "course": course })).with("confirmationToken", token);
+            let done = rig.ask(ask).await.unwrap();
+            let told =
+                json!({"by": "token", "at": "2023-11-14T22:13:20.000Z", "verified": verified});
+            assert_eq!(done["structuredContent"]["confirmation"], told);
+            assert_eq!(text(&done).contains("is NOT there"), !verified, "{done}");
+            assert_eq!(text(&done).contains("the effect is there"), verified);
+            assert!(done["_meta"][ID].is_null());
+        }
+    });
+}
+
+#[test]
 fn a_token_is_refused_for_anything_but_its_call() {
     block_on(async {
         let rig = Rig::new();
