@@ -1,6 +1,6 @@
 //! Confirmed calls a second through the block, beside the same statements written by hand on the same kind of file.
 //!
-//! `cargo run --release -p mcp-ext-confirm --features server --example throughput [-- DIRECTORY]`
+//! `cargo run --release -p mcp-ext-confirm --features server --example confirm_throughput [-- DIRECTORY]`
 //!
 //! Both sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of both
 //! sides alternate; the figure is the median of the rounds.
