@@ -269,10 +269,17 @@ impl Idempotency {
             Err(_) => {
                 let lost = held.lost();
                 let recorded = self.write(call, &held, false, lost).await.is_ok();
-                outcome.result = Err(match (held.rerun, recorded) {
-                    (true, true) => refused(&IdempotencyError::StoreFailed),
-                    _ => uncertain(&IdempotencyError::NotRecorded),
-                });
+                let nothing_done =
+                    matches!(&outcome.result, Err(failure) if failure.before_the_handler());
+                match (nothing_done, held.rerun && recorded) {
+                    // The key comes free when the lease is over; what the call was told still holds.
+                    (true, _) => {}
+                    // All it did is rolled back.
+                    (false, true) => outcome.result = Err(refused(&IdempotencyError::StoreFailed)),
+                    (false, false) => {
+                        outcome.result = Err(uncertain(&IdempotencyError::NotRecorded));
+                    }
+                }
             }
         }
     }

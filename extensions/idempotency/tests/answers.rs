@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{ID, Rig, START, START_TEXT, ann, call, kind, text};
+use common::{ID, OrdersExtension, Rig, START, START_TEXT, ann, call, kind, text};
 use futures_lite::future::{block_on, poll_once};
-use mcp_ext_core::request::{Principal, Target};
+use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place};
+use mcp_ext_core::contract::{Contract, Item};
+use mcp_ext_core::request::{BoxFuture, Principal, Target};
 use serde_json::{Value, json};
 
 #[test]
@@ -554,6 +556,124 @@ fn large_and_sensitive_answers_are_not_kept() {
             .unwrap();
         assert_eq!(stored, [None, None]);
         assert_eq!(rig.orders(), 2);
+    });
+}
+
+/// A block further in that says something about every result, as labels do.
+struct Tagger;
+
+impl Block for Tagger {
+    fn name(&self) -> &'static str {
+        "com.example/tagger"
+    }
+    fn place(&self) -> Place {
+        Place::LABELS
+    }
+    fn covers(&self, contract: &Contract, _: &Item) -> bool {
+        contract.id.as_str() == "com.example/orders"
+    }
+    fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        Box::pin(async { Before::Proceed })
+    }
+    fn after<'a>(
+        &'a self,
+        _: &'a BlockCall<'a>,
+        outcome: &'a mut BlockOutcome,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if let Ok(result) = &mut outcome.result {
+                result["tag"] = json!("secret");
+            }
+            outcome.meta.insert("com.example/tag".into(), json!(1));
+            outcome.notes.push("Tagged: secret".into());
+        })
+    }
+}
+
+#[test]
+fn what_blocks_further_in_have_said_is_given_again() {
+    block_on(async {
+        let rig = Rig::new();
+        let set = mcp_ext_core::ExtensionSet::builder()
+            .enable(OrdersExtension::provide(rig.shop.clone()))
+            .enable(rig.block.enable())
+            .block(Tagger)
+            .build()
+            .unwrap();
+        for what in ["tea", "sold out"] {
+            let order = json!({"idempotencyKey": what.replace(' ', "-"), "what": what});
+            let tool = Target::Tool("place_order");
+            let first = call(&set, tool, order.clone(), ann(), false).await.unwrap();
+            let again = call(&set, tool, order, ann(), false).await.unwrap();
+            for answer in [&first, &again] {
+                assert!(text(answer).contains("Tagged: secret"), "{answer}");
+                assert_eq!(answer["_meta"]["com.example/tag"], 1);
+                let tag = &answer["structuredContent"]["tag"];
+                assert_eq!(tag == "secret", what == "tea", "{answer}");
+            }
+            assert!(text(&again).contains("Replayed"));
+        }
+        assert_eq!(rig.entered(), 2);
+    });
+}
+
+#[test]
+fn an_outcome_that_cannot_be_written_down_is_never_told_as_certain() {
+    block_on(async {
+        let rig = Rig::new();
+        let run = |sql: &'static str| rig.store.write(move |db| db.execute_batch(sql));
+        run(
+            "CREATE TRIGGER no_outcome BEFORE UPDATE ON idempotency WHEN NEW.state = 1
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .await
+        .unwrap();
+        // All it did is rolled back with the record: it may be repeated.
+        assert_eq!(kind(&rig.place("k", "tea").await), "store_failed");
+        assert_eq!(
+            (rig.orders(), rig.reconcile(ann(), "k").await),
+            (0, json!([]))
+        );
+        // What it did out in the world is not.
+        let letter = json!({"idempotencyKey": "k", "what": "tea"});
+        let letter = || {
+            call(
+                &rig.set,
+                Target::Tool("send_letter"),
+                letter.clone(),
+                ann(),
+                false,
+            )
+        };
+        let error = letter().await.unwrap_err();
+        assert_eq!(error.code, 47008);
+        assert_eq!(error.data.unwrap()["kind"], "not_recorded");
+        assert_eq!(kind(&letter().await.unwrap()), "unknown_outcome");
+        assert_eq!((rig.orders(), rig.entered()), (0, 2));
+        run("CREATE TRIGGER no_change BEFORE UPDATE ON idempotency BEGIN SELECT RAISE(ABORT, 'no'); END;
+             CREATE TRIGGER no_delete BEFORE DELETE ON idempotency BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .await
+        .unwrap();
+        let place = |key: &'static str| {
+            let order = json!({"idempotencyKey": key, "what": "tea"});
+            call(&rig.set, Target::Tool("place_order"), order, ann(), false)
+        };
+        assert_eq!(place("l").await.unwrap_err().code, 47008);
+        assert_eq!(kind(&place("l").await.unwrap()), "in_progress");
+        // What certainly did nothing is told as before, though its key is not free yet.
+        let bad = json!({"idempotencyKey": "m", "what": 7});
+        assert_eq!(kind(&rig.tool("place_order", bad).await), "invalid_params");
+        run("DROP TRIGGER no_outcome; DROP TRIGGER no_change; DROP TRIGGER no_delete")
+            .await
+            .unwrap();
+        rig.clock.advance(75_000);
+        for key in ["k", "l"] {
+            assert_eq!(kind(&rig.place(key, "tea").await), "ok");
+        }
+        assert_eq!(rig.orders(), 2);
+        run("DROP TABLE idempotency").await.unwrap();
+        assert_eq!(kind(&rig.place("n", "tea").await), "store_failed");
+        assert_eq!((rig.orders(), rig.entered()), (2, 5));
     });
 }
 
