@@ -3,18 +3,15 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::block::{InputRequired, Refusal};
 use crate::contract::Item;
-use crate::cx::{CallCx, Cx, ToolCx};
-use crate::error::ExtensionError;
-use crate::extension::{AnySettings, Extension};
-use crate::faults::{self, Fault};
+use crate::cx::CallCx;
+use crate::extension::AnySettings;
+use crate::faults::Fault;
 use crate::request::Params;
-use crate::wire::{JsonObject, RpcError, code, kind_of};
+use crate::wire::{JsonObject, RpcError, code};
 
 /// Longest text of a tool's error, in bytes.
 const MAX_ERROR_TEXT: usize = 8 * 1024;
@@ -84,7 +81,7 @@ impl From<RpcError> for Failure {
     }
 }
 
-fn unserialisable(_: serde_json::Error) -> Failure {
+pub(crate) fn unserialisable(_: serde_json::Error) -> Failure {
     Failure::Rpc(
         RpcError::new(
             code::INTERNAL_ERROR,
@@ -105,142 +102,6 @@ pub struct Call<'a> {
     pub(crate) settings: AnySettings,
     pub(crate) negotiated: bool,
     pub(crate) form: Form,
-}
-
-impl Call<'_> {
-    /// Opens a call that is only reached when the extension was negotiated.
-    ///
-    /// # Errors
-    /// [`Failure::Params`] with every fault.
-    pub fn method<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(Cx<E>, T), Failure> {
-        let cx = Cx::new(self.cx.clone(), self.settings::<E>()?);
-        match self.decode() {
-            Ok(params) => Ok((cx, params)),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Opens a call that any client may make.
-    ///
-    /// # Errors
-    /// [`Failure::Params`] with every fault.
-    pub fn tool<E: Extension, T: DeserializeOwned>(&mut self) -> Result<(ToolCx<E>, T), Failure> {
-        let cx = ToolCx::new(self.cx.clone(), self.settings::<E>()?, self.negotiated);
-        match self.decode() {
-            Ok(params) => Ok((cx, params)),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    /// Turns a handler's result into the outcome.
-    ///
-    /// # Errors
-    /// The handler's own error, or that the result cannot be written as JSON.
-    pub fn reply<T: Serialize, X: ExtensionError>(self, result: Result<T, X>) -> Outcome {
-        match result {
-            Ok(value) if self.form == Form::Text => {
-                let mut text = Vec::with_capacity(128);
-                let written = serde_json::to_writer(&mut text, &value);
-                finish_text(text, written)
-            }
-            Ok(value) => finish_value(serde_json::to_value(&value)),
-            Err(error) => Err(own::<X>(&error)),
-        }
-    }
-
-    /// The answer when the index is not one of the contract: the generated `match` needs it, the set never asks.
-    pub fn no_such_item(self) -> Outcome {
-        Err(Failure::Rpc(RpcError::method_not_found(self.item.name)))
-    }
-
-    fn settings<E: Extension>(&self) -> Result<Arc<E::Negotiated>, Failure> {
-        self.settings.clone().downcast().map_err(|_| {
-            Failure::Rpc(
-                RpcError::new(
-                    code::INTERNAL_ERROR,
-                    "the negotiated settings are of another extension",
-                )
-                .with_data(
-                    json!({ "kind": "settings_type", "extension": E::CONTRACT.id.as_str() }),
-                ),
-            )
-        })
-    }
-
-    // Whatever is generic here is compiled once for each method, so it holds no more than it must: params are read from
-    // a value only, and text becomes one first.
-    fn decode<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
-        let value = self.value()?;
-        // `T::deserialize(&value)` borrows, so that the value is still there to be explained.
-        match T::deserialize(&value) {
-            Ok(params) => Ok(params),
-            Err(error) => Err(explain(&error, &value, self.item)),
-        }
-    }
-
-    fn value(&mut self) -> Result<Value, Failure> {
-        let value = match std::mem::replace(&mut self.params, Params::None) {
-            Params::Value(value) => value,
-            Params::None => Value::Null,
-            Params::Raw(raw) => serde_json::from_str(raw.get()).map_err(|_| unreadable())?,
-        };
-        match value {
-            Value::Object(_) => Ok(value),
-            Value::Null => Ok(Value::Object(JsonObject::new())),
-            // serde reads an array into a struct by position; on the wire params are an object.
-            other => {
-                let seen = kind_of(&other);
-                Err(Failure::Params(vec![Fault {
-                    pointer: String::new(),
-                    expected: "an object".to_owned(),
-                    seen: seen.to_owned(),
-                    message: format!("expected an object, saw {seen}"),
-                }]))
-            }
-        }
-    }
-}
-
-// Well-formed text that makes no value: a frame may hold numbers and nesting that no reader takes.
-fn unreadable() -> Failure {
-    Failure::Params(vec![Fault {
-        pointer: String::new(),
-        expected: "numbers that a 64-bit float holds, whole surrogate pairs, and at most 128 levels".to_owned(),
-        seen: "text that cannot be read".to_owned(),
-        message: "cannot be read: a number is out of range, an escape is half a pair, or the nesting is too deep"
-            .to_owned(),
-    }])
-}
-
-fn finish_text(text: Vec<u8>, written: Result<(), serde_json::Error>) -> Outcome {
-    written.map_err(unserialisable)?;
-    String::from_utf8(text)
-        .map(Payload::Text)
-        .map_err(|error| unserialisable(<serde_json::Error as serde::ser::Error>::custom(error)))
-}
-
-fn finish_value(written: Result<Value, serde_json::Error>) -> Outcome {
-    written.map(Payload::Value).map_err(unserialisable)
-}
-
-// Not generic, so that it is compiled once.
-fn explain(error: &serde_json::Error, value: &Value, item: &Item) -> Failure {
-    let mut found = faults::find(value, &item.params, item.echo);
-    if found.is_empty() {
-        found.push(faults::from_serde(error, value));
-    }
-    Failure::Params(found)
-}
-
-fn own<X: ExtensionError>(error: &X) -> Failure {
-    let spec = X::ERRORS.get(error.index());
-    Failure::Own {
-        code: spec.map_or(code::INTERNAL_ERROR, |s| s.code),
-        kind: Cow::Borrowed(spec.map_or("undeclared", |s| s.kind)),
-        message: error.message(),
-        details: error.details(),
-        retryable: spec.is_some_and(|s| s.retryable),
-    }
 }
 
 impl Failure {

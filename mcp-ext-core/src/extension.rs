@@ -91,12 +91,35 @@ pub trait Serves<P>: Extension {
     /// The names of the items the provider has.
     const PROVIDED: &'static [&'static str];
 
-    /// Runs the item of this name. A name, since `#[cfg]` may take items away and shift positions.
-    fn serve<'a>(
-        provider: &'a P,
-        item: &'static str,
-        call: Call<'a>,
-    ) -> impl Future<Output = Outcome> + Send + 'a;
+    /// Runs the item of this name. A name, since `#[cfg]` may take items away and shift positions. Each item has a
+    /// future of its own: one `async fn` around all of them costs ever more to compile with every item.
+    fn serve<'a>(provider: &'a P, item: &'static str, call: Call<'a>) -> BoxFuture<'a, Outcome>;
+}
+
+/// What `provide` takes: a provider of `E`, or an `Arc` of one.
+///
+/// `P` follows from what implements the extension's trait. An impl of that trait for `Arc<P>` would need no such bound,
+/// but would be compiled, and compared with the trait, in every crate that declares an extension.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` provides no `{E}`",
+    label = "neither a provider nor an `Arc` of one",
+    note = "implement the extension's trait for it, with `#[handlers]` above the impl"
+)]
+pub trait IntoProvider<E, P> {
+    /// The provider, shared.
+    fn into_provider(self) -> Arc<P>;
+}
+
+impl<E: Serves<P>, P> IntoProvider<E, P> for P {
+    fn into_provider(self) -> Arc<P> {
+        Arc::new(self)
+    }
+}
+
+impl<E: Serves<P>, P> IntoProvider<E, P> for Arc<P> {
+    fn into_provider(self) -> Arc<P> {
+        self
+    }
 }
 
 /// An extension with its provider and settings, ready for [`ExtensionSet::builder`](crate::ExtensionSet::builder).
@@ -110,10 +133,11 @@ pub struct Enable<E: Extension> {
 impl<E: Extension> Enable<E> {
     /// What the generated `provide` calls.
     #[doc(hidden)]
-    pub fn new<P: Send + Sync + 'static>(provider: P) -> Self
+    pub fn new<P: Send + Sync + 'static>(provider: impl IntoProvider<E, P>) -> Self
     where
         E: Serves<P>,
     {
+        let provider = provider.into_provider();
         Self {
             provider: Arc::new(Provided::<E, P> {
                 provider,
@@ -146,13 +170,13 @@ pub(crate) trait Provider: Send + Sync {
 }
 
 struct Provided<E, P> {
-    provider: P,
+    provider: Arc<P>,
     extension: PhantomData<fn() -> E>,
 }
 
 impl<E: Serves<P>, P: Send + Sync + 'static> Provider for Provided<E, P> {
     fn call<'a>(&'a self, item: &'static str, call: Call<'a>) -> BoxFuture<'a, Outcome> {
-        Box::pin(E::serve(&self.provider, item, call))
+        E::serve(&self.provider, item, call)
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod expand_support;
 mod extension;
 pub mod faults;
+mod handler;
 pub mod headers;
 pub mod id;
 mod limits;
@@ -76,11 +77,14 @@ pub mod __private_0_1_0 {
     pub use crate::cx::{Cx, NoNotifications, NotificationHandle, ToolCx};
     pub use crate::error::{ErrorSpec, ExtensionError};
     pub use crate::expand_support::*;
-    pub use crate::extension::{Enable, Extension, HandlerResult, NoParams, NoSettings, Serves};
+    pub use crate::extension::{
+        Enable, Extension, HandlerResult, IntoProvider, NoParams, NoSettings, Serves,
+    };
+    pub use crate::handler::{Context, Handler, WithoutParams};
     pub use crate::id::ExtensionId;
     pub use crate::protocol::{ProtocolRange, ProtocolVersion};
     pub use crate::registry::Registered;
-    pub use crate::request::NotifyError;
+    pub use crate::request::{BoxFuture, NotifyError};
     pub use crate::schema::TypeSchema;
     pub use crate::wire::JsonObject;
     pub use inventory;

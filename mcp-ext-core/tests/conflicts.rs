@@ -43,7 +43,11 @@ macro_rules! extension {
         }
         impl rt::Serves<()> for $name {
             const PROVIDED: &'static [&'static str] = $provided;
-            async fn serve(_: &(), _: &'static str, call: rt::Call<'_>) -> rt::Outcome {
+            fn serve<'a>(
+                _: &'a (),
+                _: &'static str,
+                call: rt::Call<'a>,
+            ) -> rt::BoxFuture<'a, rt::Outcome> {
                 call.no_such_item()
             }
         }
@@ -459,7 +463,11 @@ macro_rules! with_fallback {
         }
         impl rt::Serves<()> for $name {
             const PROVIDED: &'static [&'static str] = &["go"];
-            async fn serve(_: &(), _: &'static str, call: rt::Call<'_>) -> rt::Outcome {
+            fn serve<'a>(
+                _: &'a (),
+                _: &'static str,
+                call: rt::Call<'a>,
+            ) -> rt::BoxFuture<'a, rt::Outcome> {
                 call.no_such_item()
             }
         }

@@ -67,7 +67,7 @@ diagnostics! {
     TraitUnsafe { name } "trait-unsafe": "an extension cannot be `unsafe`: nothing a caller or provider of `{name}` does may break memory safety";
     TraitAuto { name } "trait-auto": "an extension cannot be an `auto` trait: `{name}` is implemented by providers, on purpose";
     Supertrait { name } "supertrait":
-        "an extension has no supertraits but `Send`, `Sync` and `'static`: `Arc<P>` must be a provider of `{name}` wherever `P` is, and cannot pass others on";
+        "an extension has no supertraits but `Send`, `Sync` and `'static`: `{name}` is the contract; put what a provider needs on the provider (`impl<S: Store> {name} for Provider<S>`)";
     TraitConst { name } "trait-const": "an extension has no constants: `{name}` would not be on the wire; settings carry what the sides tell each other";
     TraitType { name } "trait-type": "an extension has no associated types: `{name}` would differ from provider to provider, and the contract has one schema";
     TraitMacro "trait-macro": "a macro call inside the trait is not expanded yet when `#[extension]` reads it; write the items out";

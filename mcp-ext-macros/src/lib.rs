@@ -123,8 +123,8 @@ attribute! {
     /// Stands above the impl of an extension's trait: checks the signatures and notes which items are provided.
     ///
     /// Without it the impl does not compile: a constant is missing whose name says what to write. See [`macro@extension`]
-    /// for an example. The impl may be generic (`impl<S: Store> Ping for Server<S>`), and `Arc<P>` is a provider wherever
-    /// `P` is. Takes `crate = ::path`, as the others do.
+    /// for an example. The impl may be generic (`impl<S: Store> Ping for Server<S>`). `PingExtension::provide` takes
+    /// a provider, or an `Arc` of one. Takes `crate = ::path`, as the others do.
     handlers __facade_handlers handlers
 }
 

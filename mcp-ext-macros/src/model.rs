@@ -101,7 +101,6 @@ pub struct Item {
     /// The receiver and context, as written.
     pub receiver: TokenStream,
     pub cx_arg: TokenStream,
-    pub cx_type: Type,
     /// Whether the context is `Cx`, of a call that is gated.
     pub gated: bool,
     /// Where the types of context, params and result are judged: at the `&`, `:` and `->` before them. Names would make an
@@ -142,7 +141,6 @@ pub struct Notification {
 /// A fn that stays in the trait as it is and appears nowhere else.
 pub struct Broken {
     pub attrs: Vec<Attribute>,
-    pub cfgs: Vec<Attribute>,
     pub sig: Signature,
     pub body: Option<TokenStream>,
 }

@@ -132,32 +132,6 @@ pub trait Grading: Send + Sync + 'static {
     const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str];
 }
 
-impl<P: Grading> Grading for Arc<P> {
-    fn rubrics(
-        &self,
-        cx: &Cx<GradingExtension>,
-        params: RubricsParams,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::rubrics(self, cx, params)
-    }
-    fn grade_submission(
-        &self,
-        cx: &ToolCx<GradingExtension>,
-        args: RubricsParams,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::grade_submission(self, cx, args)
-    }
-    fn live_rubric(
-        &self,
-        cx: &Cx<GradingExtension>,
-        params: RubricsParams,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::live_rubric(self, cx, params)
-    }
-    const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] =
-        P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
-}
-
 pub struct GradingExtension;
 
 pub struct GradingNotifications(rt::NotificationHandle);
@@ -209,20 +183,17 @@ impl rt::Extension for GradingExtension {
 
 impl<P: Grading> rt::Serves<P> for GradingExtension {
     const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
-    async fn serve(provider: &P, item: &'static str, mut call: rt::Call<'_>) -> rt::Outcome {
+    fn serve<'a>(
+        provider: &'a P,
+        item: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
         match item {
-            "rubrics" => {
-                let (cx, params) = call.method()?;
-                call.reply(P::rubrics(provider, &cx, params).await)
-            }
+            "rubrics" => call.run::<Cx<Self>, _, RubricsParams, _>(provider, P::rubrics),
             "grade_submission" => {
-                let (cx, params) = call.tool()?;
-                call.reply(P::grade_submission(provider, &cx, params).await)
+                call.run::<ToolCx<Self>, _, RubricsParams, _>(provider, P::grade_submission)
             }
-            "live_rubric" => {
-                let (cx, params) = call.method()?;
-                call.reply(P::live_rubric(provider, &cx, params).await)
-            }
+            "live_rubric" => call.run::<Cx<Self>, _, RubricsParams, _>(provider, P::live_rubric),
             _ => call.no_such_item(),
         }
     }
@@ -265,7 +236,7 @@ rt::client! {
 }
 
 impl GradingExtension {
-    pub fn provide<P: Grading>(provider: P) -> rt::Enable<Self> {
+    pub fn provide<P: Grading>(provider: impl rt::IntoProvider<Self, P>) -> rt::Enable<Self> {
         rt::Enable::new(provider)
     }
 }

@@ -56,7 +56,6 @@ pub fn extension(extension: &Extension) -> TokenStream {
     let client = client::expand(extension, &names);
     let impls = [
         provider::provide(extension, &names),
-        provider::arc(extension, &names),
         contract::implementation(extension, &names),
         provider::serves(extension, &names),
         notifications::implementation(extension, &names),
@@ -64,12 +63,6 @@ pub fn extension(extension: &Extension) -> TokenStream {
     ];
     let rt = &extension.rt;
     let marker_name = &names.marker;
-    // Short names for what stands in the signature of every item.
-    let short = (!extension.stub && !extension.items.is_empty()).then(|| {
-        quote!(
-            use ::core::{future::Future as __Future, marker::Send as __Send};
-        )
-    });
     quote! {
         #trait_
         #marker
@@ -77,7 +70,6 @@ pub fn extension(extension: &Extension) -> TokenStream {
         #client
         #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
         const _: () = {
-            #short
             use #rt as __rt;
             #(#impls)*
             __rt::inventory::submit! {

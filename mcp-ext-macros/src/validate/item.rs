@@ -50,12 +50,7 @@ pub fn all(fns: Vec<RawFn>, identifier: &Identifier, extension: &mut Extension, 
             One::Broken => {
                 let (attrs, mut sig, body) = kept;
                 signature::mend(&mut sig, &marker);
-                extension.broken.push(Broken {
-                    cfgs: attributes::cfgs(&attrs),
-                    attrs,
-                    sig,
-                    body,
-                });
+                extension.broken.push(Broken { attrs, sig, body });
             }
         }
     }
@@ -229,7 +224,6 @@ fn one(
     let signature::Parts {
         receiver,
         cx_arg,
-        cx_type,
         params_arg,
         params,
         output,
@@ -240,7 +234,6 @@ fn one(
         common,
         receiver,
         cx_arg,
-        cx_type,
         at,
         gated: full_cx.unwrap_or(gated),
         params_arg,

@@ -14,7 +14,6 @@ use crate::model::Places;
 pub struct Parts {
     pub receiver: TokenStream,
     pub cx_arg: TokenStream,
-    pub cx_type: Type,
     pub params_arg: Option<TokenStream>,
     pub params: Option<Type>,
     pub output: Type,
@@ -140,7 +139,6 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
     Some(Parts {
         receiver,
         cx_arg: cx.to_token_stream(),
-        cx_type: (*cx.ty).clone(),
         params_arg: params.map(ToTokens::to_token_stream),
         params: params.map(|p| (*p.ty).clone()),
         output: output?,

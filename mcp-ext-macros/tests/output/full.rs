@@ -62,14 +62,12 @@ pub struct LabelsExtension;
 const _: () = {
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     impl LabelsExtension {
-        ///Enables `com.example/labels` with a provider; hand it to the builder of an `ExtensionSet`.
-        pub fn provide<P: Labels>(provider: P) -> __rt::Enable<Self> {
+        ///Enables `com.example/labels` with a provider, or an `Arc` of one; hand it to the builder of an `ExtensionSet`.
+        pub fn provide<P: Labels>(
+            provider: impl __rt::IntoProvider<Self, P>,
+        ) -> __rt::Enable<Self> {
             __rt::Enable::new(provider)
         }
-    }
-    #[automatically_derived]
-    impl<P: Labels> Labels for ::std::sync::Arc<P> {
-        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
     }
     #[automatically_derived]
     impl __rt::Extension for LabelsExtension {
@@ -91,14 +89,15 @@ const _: () = {
     #[automatically_derived]
     impl<P: Labels> __rt::Serves<P> for LabelsExtension {
         const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
-        #[allow(unused_mut, unused_variables)]
-        async fn serve(
-            provider: &P,
+        #[allow(unused_variables)]
+        fn serve<'__a>(
+            provider: &'__a P,
             item: &'static str,
-            call: __rt::Call<'_>,
-        ) -> __rt::Outcome {
-            let _ = (provider, item);
-            call.no_such_item()
+            call: __rt::Call<'__a>,
+        ) -> __rt::BoxFuture<'__a, __rt::Outcome> {
+            match item {
+                _ => call.no_such_item(),
+            }
         }
     }
     __rt::client! {
@@ -187,58 +186,14 @@ pub(crate) struct GradingNotifications(
 }
 #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 const _: () = {
-    use ::core::{future::Future as __Future, marker::Send as __Send};
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     impl GradingExtension {
-        ///Enables `com.example/grading` with a provider; hand it to the builder of an `ExtensionSet`.
-        pub(crate) fn provide<P: Grading>(provider: P) -> __rt::Enable<Self> {
+        ///Enables `com.example/grading` with a provider, or an `Arc` of one; hand it to the builder of an `ExtensionSet`.
+        pub(crate) fn provide<P: Grading>(
+            provider: impl __rt::IntoProvider<Self, P>,
+        ) -> __rt::Enable<Self> {
             __rt::Enable::new(provider)
         }
-    }
-    #[automatically_derived]
-    impl<P: Grading> Grading for ::std::sync::Arc<P> {
-        fn read_rubric(
-            &self,
-            cx: &Cx<GradingExtension>,
-            params: Data,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::read_rubric(self, cx, params)
-        }
-        fn grade_submission(
-            &self,
-            cx: &ToolCx<GradingExtension>,
-            params: Data,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::grade_submission(self, cx, params)
-        }
-        fn publish(
-            &self,
-            cx: &Cx<GradingExtension>,
-            params: Data,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::publish(self, cx, params)
-        }
-        fn count(
-            &self,
-            cx: &ToolCx<GradingExtension>,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::count(self, cx)
-        }
-        #[cfg(any())]
-        fn gone(
-            &self,
-            cx: &Cx<GradingExtension>,
-            params: Missing,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::gone(self, cx, params)
-        }
-        fn r#move(
-            &self,
-            cx: &Cx<GradingExtension>,
-        ) -> impl __Future<Output = Answer> + __Send {
-            P::r#move(self, cx)
-        }
-        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
     }
     #[automatically_derived]
     impl __rt::Extension for GradingExtension {
@@ -357,37 +312,42 @@ const _: () = {
     #[automatically_derived]
     impl<P: Grading> __rt::Serves<P> for GradingExtension {
         const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
-        #[allow(unused_mut, unused_variables)]
-        async fn serve(
-            provider: &P,
+        #[allow(unused_variables)]
+        fn serve<'__a>(
+            provider: &'__a P,
             item: &'static str,
-            mut call: __rt::Call<'_>,
-        ) -> __rt::Outcome {
+            call: __rt::Call<'__a>,
+        ) -> __rt::BoxFuture<'__a, __rt::Outcome> {
             match item {
                 "read_rubric" => {
-                    let (cx, params) = call.method::<Self, _>()?;
-                    call.reply(P::read_rubric(provider, &cx, params).await)
+                    call.run::<__rt::Cx<Self>, _, Data, _>(provider, P::read_rubric)
                 }
                 "grade_submission" => {
-                    let (cx, params) = call.tool::<Self, _>()?;
-                    call.reply(P::grade_submission(provider, &cx, params).await)
+                    call.run::<
+                            __rt::ToolCx<Self>,
+                            _,
+                            Data,
+                            _,
+                        >(provider, P::grade_submission)
                 }
-                "publish" => {
-                    let (cx, params) = call.method::<Self, _>()?;
-                    call.reply(P::publish(provider, &cx, params).await)
-                }
+                "publish" => call.run::<__rt::Cx<Self>, _, Data, _>(provider, P::publish),
                 "count" => {
-                    let (cx, __rt::NoParams {}) = call.tool::<Self, _>()?;
-                    call.reply(P::count(provider, &cx).await)
+                    call.run::<
+                            __rt::ToolCx<Self>,
+                            _,
+                            __rt::NoParams,
+                            _,
+                        >(provider, __rt::WithoutParams(P::count))
                 }
                 #[cfg(any())]
-                "gone" => {
-                    let (cx, params) = call.method::<Self, _>()?;
-                    call.reply(P::gone(provider, &cx, params).await)
-                }
+                "gone" => call.run::<__rt::Cx<Self>, _, Missing, _>(provider, P::gone),
                 "move" => {
-                    let (cx, __rt::NoParams {}) = call.method::<Self, _>()?;
-                    call.reply(P::r#move(provider, &cx).await)
+                    call.run::<
+                            __rt::Cx<Self>,
+                            _,
+                            __rt::NoParams,
+                            _,
+                        >(provider, __rt::WithoutParams(P::r#move))
                 }
                 _ => call.no_such_item(),
             }

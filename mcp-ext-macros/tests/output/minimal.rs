@@ -22,23 +22,14 @@ pub struct PingExtension;
 }
 #[allow(dead_code, deprecated, clippy::all, clippy::pedantic)]
 const _: () = {
-    use ::core::{future::Future as __Future, marker::Send as __Send};
     use ::mcp_ext_core::__private_0_1_0 as __rt;
     impl PingExtension {
-        ///Enables `com.example/ping` with a provider; hand it to the builder of an `ExtensionSet`.
-        pub fn provide<P: Ping>(provider: P) -> __rt::Enable<Self> {
+        ///Enables `com.example/ping` with a provider, or an `Arc` of one; hand it to the builder of an `ExtensionSet`.
+        pub fn provide<P: Ping>(
+            provider: impl __rt::IntoProvider<Self, P>,
+        ) -> __rt::Enable<Self> {
             __rt::Enable::new(provider)
         }
-    }
-    #[automatically_derived]
-    impl<P: Ping> Ping for ::std::sync::Arc<P> {
-        fn ping(
-            &self,
-            cx: &Cx<PingExtension>,
-        ) -> impl __Future<Output = Result<Pong, std::convert::Infallible>> + __Send {
-            P::ping(self, cx)
-        }
-        const WRITE_HANDLERS_ABOVE_THIS_IMPL: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
     }
     #[automatically_derived]
     impl __rt::Extension for PingExtension {
@@ -70,16 +61,20 @@ const _: () = {
     #[automatically_derived]
     impl<P: Ping> __rt::Serves<P> for PingExtension {
         const PROVIDED: &'static [&'static str] = P::WRITE_HANDLERS_ABOVE_THIS_IMPL;
-        #[allow(unused_mut, unused_variables)]
-        async fn serve(
-            provider: &P,
+        #[allow(unused_variables)]
+        fn serve<'__a>(
+            provider: &'__a P,
             item: &'static str,
-            mut call: __rt::Call<'_>,
-        ) -> __rt::Outcome {
+            call: __rt::Call<'__a>,
+        ) -> __rt::BoxFuture<'__a, __rt::Outcome> {
             match item {
                 "ping" => {
-                    let (cx, __rt::NoParams {}) = call.method::<Self, _>()?;
-                    call.reply(P::ping(provider, &cx).await)
+                    call.run::<
+                            __rt::Cx<Self>,
+                            _,
+                            __rt::NoParams,
+                            _,
+                        >(provider, __rt::WithoutParams(P::ping))
                 }
                 _ => call.no_such_item(),
             }

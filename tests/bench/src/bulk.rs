@@ -75,7 +75,11 @@ impl<const N: usize, const METHODS: usize> rt::Extension for Bulk<N, METHODS> {
 
 impl<const N: usize, const METHODS: usize> rt::Serves<Lms> for Bulk<N, METHODS> {
     const PROVIDED: &'static [&'static str] = &[];
-    async fn serve(_: &Lms, _: &'static str, call: rt::Call<'_>) -> rt::Outcome {
+    fn serve<'a>(
+        _: &'a Lms,
+        _: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
         call.no_such_item()
     }
 }

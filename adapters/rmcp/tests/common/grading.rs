@@ -149,38 +149,6 @@ pub trait Grading: Send + Sync + 'static {
     const PROVIDED: &'static [&'static str];
 }
 
-impl<P: Grading> Grading for Arc<P> {
-    fn rubrics(
-        &self,
-        cx: &Cx<GradingExtension>,
-        params: Course,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::rubrics(self, cx, params)
-    }
-    fn rubric(
-        &self,
-        cx: &Cx<GradingExtension>,
-        params: RubricParams,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::rubric(self, cx, params)
-    }
-    fn grade_submission(
-        &self,
-        cx: &ToolCx<GradingExtension>,
-        args: Course,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::grade_submission(self, cx, args)
-    }
-    fn publish_grades(
-        &self,
-        cx: &Cx<GradingExtension>,
-        args: Course,
-    ) -> impl Future<Output = Result<Rubrics, GradingError>> + Send {
-        P::publish_grades(self, cx, args)
-    }
-    const PROVIDED: &'static [&'static str] = P::PROVIDED;
-}
-
 pub struct GradingExtension;
 
 pub struct GradingNotifications(rt::NotificationHandle);
@@ -233,24 +201,16 @@ impl rt::Extension for GradingExtension {
 
 impl<P: Grading> rt::Serves<P> for GradingExtension {
     const PROVIDED: &'static [&'static str] = P::PROVIDED;
-    async fn serve(provider: &P, item: &'static str, mut call: rt::Call<'_>) -> rt::Outcome {
+    fn serve<'a>(
+        provider: &'a P,
+        item: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
         match item {
-            "rubrics" => {
-                let (cx, params) = call.method()?;
-                call.reply(P::rubrics(provider, &cx, params).await)
-            }
-            "rubric" => {
-                let (cx, params) = call.method()?;
-                call.reply(P::rubric(provider, &cx, params).await)
-            }
-            "grade_submission" => {
-                let (cx, params) = call.tool()?;
-                call.reply(P::grade_submission(provider, &cx, params).await)
-            }
-            "publish_grades" => {
-                let (cx, params) = call.method()?;
-                call.reply(P::publish_grades(provider, &cx, params).await)
-            }
+            "rubrics" => call.run::<Cx<Self>, _, Course, _>(provider, P::rubrics),
+            "rubric" => call.run::<Cx<Self>, _, RubricParams, _>(provider, P::rubric),
+            "grade_submission" => call.run::<ToolCx<Self>, _, Course, _>(provider, P::grade_submission),
+            "publish_grades" => call.run::<Cx<Self>, _, Course, _>(provider, P::publish_grades),
             _ => call.no_such_item(),
         }
     }
@@ -296,7 +256,7 @@ rt::client! {
 }
 
 impl GradingExtension {
-    pub fn provide<P: Grading>(provider: P) -> rt::Enable<Self> {
+    pub fn provide<P: Grading>(provider: impl rt::IntoProvider<Self, P>) -> rt::Enable<Self> {
         rt::Enable::new(provider)
     }
 }
@@ -334,22 +294,34 @@ pub struct Terms;
 
 impl rt::Serves<Terms> for ModernExtension {
     const PROVIDED: &'static [&'static str] = &["terms", "move_course"];
-    async fn serve(_: &Terms, item: &'static str, mut call: rt::Call<'_>) -> rt::Outcome {
+    fn serve<'a>(
+        provider: &'a Terms,
+        item: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
         match item {
-            "terms" => {
-                let (_cx, _params): (Cx<Self>, NoParams) = call.method()?;
-                call.reply(Ok::<_, std::convert::Infallible>(Rubrics {
-                    titles: vec!["spring".into()],
-                }))
-            }
-            "move_course" => {
-                let (_cx, args): (ToolCx<Self>, Move) = call.tool()?;
-                call.reply(Ok::<_, std::convert::Infallible>(Rubrics {
-                    titles: vec![args.term],
-                }))
-            }
+            "terms" => call.run::<Cx<Self>, _, NoParams, _>(provider, rt::WithoutParams(Terms::terms)),
+            "move_course" => call.run::<ToolCx<Self>, _, Move, _>(provider, Terms::move_course),
             _ => call.no_such_item(),
         }
+    }
+}
+
+impl Terms {
+    async fn terms(&self, _: &Cx<ModernExtension>) -> Result<Rubrics, std::convert::Infallible> {
+        Ok(Rubrics {
+            titles: vec!["spring".into()],
+        })
+    }
+
+    async fn move_course(
+        &self,
+        _: &ToolCx<ModernExtension>,
+        args: Move,
+    ) -> Result<Rubrics, std::convert::Infallible> {
+        Ok(Rubrics {
+            titles: vec![args.term],
+        })
     }
 }
 
