@@ -14,6 +14,8 @@
 //! | `idempotency` | [`idempotency`]: a repeated call takes effect once |
 //! | `store` | [`store`]: one durable SQLite file for blocks and handlers |
 //! | `values` | [`values`]: exact decimals and money, partial dates, pages, untrusted text, pseudonyms |
+//! | `confirm` | [`confirm`]: preview first, then act, with a confirmation that works once |
+//! | `consent` | [`consent`]: a call happens only where the person it is about has consented |
 //! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
 //!
 //! No feature enables an extension: that takes a call of
@@ -112,6 +114,20 @@ pub mod store {
 pub mod values {
     #[doc(inline)]
     pub use mcp_ext_values::*;
+}
+
+/// Preview first, then act, with a confirmation that works once. See [`mcp_ext_confirm`].
+#[cfg(feature = "confirm")]
+pub mod confirm {
+    #[doc(inline)]
+    pub use mcp_ext_confirm::*;
+}
+
+/// A call happens only where the person it is about has consented. See [`mcp_ext_consent`].
+#[cfg(feature = "consent")]
+pub mod consent {
+    #[doc(inline)]
+    pub use mcp_ext_consent::*;
 }
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].

@@ -142,6 +142,7 @@ fn foreign_settings(extension: &str) -> Failure {
     )
 }
 
+#[allow(clippy::question_mark, reason = "`?` makes more fns of each type")]
 fn decode<T: DeserializeOwned>(params: Params<'_>, item: &Item) -> Result<T, Failure> {
     let object = match object(params) {
         Ok(object) => object,

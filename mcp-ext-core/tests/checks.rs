@@ -13,7 +13,7 @@ use mcp_ext_core::request::{
     BoxFuture, Declared, Incoming, Notifier, NotifyError, Params, SessionDeclaration, Target,
 };
 use mcp_ext_core::wire::{JsonObject, VENDOR_PREFIX, code, meta};
-use mcp_ext_core::{AmendCx, ExtensionId, ExtensionSet, Limits, Route, RpcError};
+use mcp_ext_core::{AmendCx, Cx, ExtensionId, ExtensionSet, Limits, Route, RpcError, ToolCx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -139,27 +139,48 @@ struct Shelf {
     meta: Mutex<JsonObject>,
 }
 
-impl rt::Serves<Arc<Shelf>> for ShelfExtension {
-    const PROVIDED: &'static [&'static str] = &["find", "named", "lend"];
-    async fn serve(shelf: &Arc<Shelf>, item: &'static str, mut call: rt::Call<'_>) -> rt::Outcome {
-        let said = if item == "lend" {
-            let (cx, Title { title }) = call.tool::<Self, Title>()?;
-            shelf.asked.lock().unwrap().push(title);
-            match cx.active() {
-                // What only a client that declared it may get.
-                Some(cx) => format!("with the extension, {:?}", cx.send("found").await),
-                None => "without".to_owned(),
-            }
-        } else {
-            let (cx, Title { title }) = call.method::<Self, Title>()?;
-            shelf.asked.lock().unwrap().push(title.clone());
-            *shelf.meta.lock().unwrap() = cx.meta().clone();
-            *shelf.listen.lock().unwrap() = Some(cx.send("moved").await);
-            *shelf.kept.lock().unwrap() = Some((*cx).clone());
-            let _ = cx.progress(1.0, None, None).await;
-            format!("{title}, at most {:?}", cx.settings().most)
+impl Shelf {
+    async fn lend(
+        &self,
+        cx: &ToolCx<ShelfExtension>,
+        Title { title }: Title,
+    ) -> Result<Book, Infallible> {
+        self.asked.lock().unwrap().push(title);
+        let said = match cx.active() {
+            // What only a client that declared it may get.
+            Some(cx) => format!("with the extension, {:?}", cx.send("found").await),
+            None => "without".to_owned(),
         };
-        call.reply(Ok::<_, Infallible>(Book { said }))
+        Ok(Book { said })
+    }
+
+    async fn find(
+        &self,
+        cx: &Cx<ShelfExtension>,
+        Title { title }: Title,
+    ) -> Result<Book, Infallible> {
+        self.asked.lock().unwrap().push(title.clone());
+        *self.meta.lock().unwrap() = cx.meta().clone();
+        let listened = cx.send("moved").await;
+        *self.listen.lock().unwrap() = Some(listened);
+        *self.kept.lock().unwrap() = Some((**cx).clone());
+        let _ = cx.progress(1.0, None, None).await;
+        let said = format!("{title}, at most {:?}", cx.settings().most);
+        Ok(Book { said })
+    }
+}
+
+impl rt::Serves<Shelf> for ShelfExtension {
+    const PROVIDED: &'static [&'static str] = &["find", "named", "lend"];
+    fn serve<'a>(
+        shelf: &'a Shelf,
+        item: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
+        match item {
+            "lend" => call.run::<ToolCx<Self>, _, Title, _>(shelf, Shelf::lend),
+            _ => call.run::<Cx<Self>, _, Title, _>(shelf, Shelf::find),
+        }
     }
 }
 
@@ -186,11 +207,23 @@ impl rt::Extension for UpperExtension {
     }
 }
 
-impl rt::Serves<()> for UpperExtension {
-    const PROVIDED: &'static [&'static str] = &["climb"];
-    async fn serve(_: &(), _: &'static str, call: rt::Call<'_>) -> rt::Outcome {
+struct Ladder;
+
+impl Ladder {
+    async fn climb(&self, _: &Cx<UpperExtension>, _: Title) -> Result<Book, Infallible> {
         let said = "up".to_owned();
-        call.reply(Ok::<_, Infallible>(Book { said }))
+        Ok(Book { said })
+    }
+}
+
+impl rt::Serves<Ladder> for UpperExtension {
+    const PROVIDED: &'static [&'static str] = &["climb"];
+    fn serve<'a>(
+        ladder: &'a Ladder,
+        _: &'static str,
+        call: rt::Call<'a>,
+    ) -> rt::BoxFuture<'a, rt::Outcome> {
+        call.run::<Cx<Self>, _, Title, _>(ladder, Ladder::climb)
     }
 }
 
@@ -203,7 +236,7 @@ fn set() -> (Arc<Shelf>, ExtensionSet) {
             rt::Enable::<ShelfExtension>::new(shelf.clone())
                 .settings(ShelfSettings { most: Some(9) }),
         )
-        .enable(rt::Enable::<UpperExtension>::new(()))
+        .enable(rt::Enable::<UpperExtension>::new(Ladder))
         .limits(Limits {
             max_params_bytes: 1000,
             ..Default::default()

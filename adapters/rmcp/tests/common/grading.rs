@@ -209,7 +209,9 @@ impl<P: Grading> rt::Serves<P> for GradingExtension {
         match item {
             "rubrics" => call.run::<Cx<Self>, _, Course, _>(provider, P::rubrics),
             "rubric" => call.run::<Cx<Self>, _, RubricParams, _>(provider, P::rubric),
-            "grade_submission" => call.run::<ToolCx<Self>, _, Course, _>(provider, P::grade_submission),
+            "grade_submission" => {
+                call.run::<ToolCx<Self>, _, Course, _>(provider, P::grade_submission)
+            }
             "publish_grades" => call.run::<Cx<Self>, _, Course, _>(provider, P::publish_grades),
             _ => call.no_such_item(),
         }
@@ -300,7 +302,9 @@ impl rt::Serves<Terms> for ModernExtension {
         call: rt::Call<'a>,
     ) -> rt::BoxFuture<'a, rt::Outcome> {
         match item {
-            "terms" => call.run::<Cx<Self>, _, NoParams, _>(provider, rt::WithoutParams(Terms::terms)),
+            "terms" => {
+                call.run::<Cx<Self>, _, NoParams, _>(provider, rt::WithoutParams(Terms::terms))
+            }
             "move_course" => call.run::<ToolCx<Self>, _, Move, _>(provider, Terms::move_course),
             _ => call.no_such_item(),
         }
