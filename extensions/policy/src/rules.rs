@@ -15,6 +15,7 @@ use crate::redact::Path;
 ///
 /// - A `deny` rule that matches denies. So does a `confirm` rule want the call confirmed.
 /// - Of the `allow` rules the first that matches counts, with what it narrows. When none does, the call is denied.
+/// - What `confirm` and `redact` rules that match narrow, is narrowed too.
 /// - On the result: a `deny` rule with a ceiling denies a result whose label is above it, a `redact` rule removes its
 ///   parts, and the `allow` rule that let the call through denies a result above its own ceiling.
 ///
@@ -69,15 +70,20 @@ impl Rules {
 
     fn on_call(&self, question: &Question<'_>) -> Decision {
         let allowed = match self.matching(question, Effect::Allow).next() {
-            Some((id, rule)) => rule.decision(id),
+            Some((id, rule)) => rule.narrowing(rule.decision(id)),
             None => self.deny_otherwise(),
         };
-        let stricter = self
-            .matching(question, Effect::Confirm)
-            .chain(self.matching(question, Effect::Deny))
-            // A ceiling is about the result.
+        let confirm = self.matching(question, Effect::Confirm);
+        // A ceiling is about the result.
+        let deny = self
+            .matching(question, Effect::Deny)
             .filter(|(_, rule)| rule.ceiling.is_none());
-        stricter.fold(allowed, |all, (id, rule)| all.and(rule.decision(id)))
+        let decision = confirm.chain(deny).fold(allowed, |all, (id, rule)| {
+            all.and(rule.narrowing(rule.decision(id)))
+        });
+        // What these remove is decided on the result; what they narrow must be narrowed before there is one.
+        self.matching(question, Effect::Redact)
+            .fold(decision, |all, (_, rule)| rule.narrowing(all))
     }
 
     fn on_result(&self, question: &Question<'_>, label: &Label) -> Decision {
@@ -86,7 +92,6 @@ impl Rules {
             Some((id, rule)) if above(rule) => {
                 Decision::deny(id.clone()).because("the label of the result is above the limit")
             }
-            // What the rule narrows, it has narrowed before the call.
             Some((id, _)) => Decision::allow(id.clone()),
             None => self.deny_otherwise(),
         };
@@ -137,6 +142,7 @@ pub struct Rule {
     ceiling: Option<Ceiling>,
     removes: Vec<Path>,
     adds: Vec<Adds>,
+    narrows: Vec<Adds>,
 }
 
 impl Rule {
@@ -153,6 +159,7 @@ impl Rule {
             ceiling: None,
             removes: Vec::new(),
             adds: Vec::new(),
+            narrows: Vec::new(),
         }
     }
 
@@ -225,7 +232,8 @@ impl Rule {
         self
     }
 
-    /// An `allow` rule lets no result pass whose label is above this; a `deny` or `redact` rule applies to those alone.
+    /// An `allow` rule lets no result pass whose label is above this; a `deny` or `redact` rule applies to those alone. A
+    /// `confirm` rule is about the call, of which there is no label yet: it asks all the same.
     #[must_use]
     pub fn label_at_most(mut self, ceiling: Ceiling) -> Self {
         self.ceiling = Some(ceiling);
@@ -246,10 +254,12 @@ impl Rule {
         self.adding(move |decision| decision.obliged(&obligation))
     }
 
-    /// Narrows a fact of the call; of `allow` and `confirm` rules.
+    /// Narrows a fact of every call that matches, before the handler runs.
     #[must_use]
-    pub fn narrow<T: Narrow>(self, fact: T) -> Self {
-        self.adding(move |decision| decision.narrow(fact.clone()))
+    pub fn narrow<T: Narrow>(mut self, fact: T) -> Self {
+        self.narrows
+            .push(Arc::new(move |decision| decision.narrow(fact.clone())));
+        self
     }
 
     fn adding(mut self, add: impl Fn(Decision) -> Decision + Send + Sync + 'static) -> Self {
@@ -267,6 +277,12 @@ impl Rule {
         self.adds
             .iter()
             .fold(decision, |decision, add| add(decision))
+    }
+
+    fn narrowing(&self, decision: Decision) -> Decision {
+        self.narrows
+            .iter()
+            .fold(decision, |decision, narrow| narrow(decision))
     }
 
     fn matches(&self, question: &Question<'_>) -> bool {

@@ -159,6 +159,32 @@ async fn the_first_rule_that_allows_counts_with_what_it_narrows() {
 }
 
 #[tokio::test]
+async fn rules_that_ask_or_remove_narrow_as_well() {
+    let removing = server([
+        Rule::allow("all").narrow(Wards::of(["a", "b"])),
+        Rule::redact("titles", ["/matches/*/title".parse().unwrap()]).narrow(Wards::of(["b", "c"])),
+        Rule::redact("other", ["/x".parse().unwrap()])
+            .caller(alice())
+            .narrow(Wards::of([])),
+    ]);
+    let result = search().send(&removing).await.unwrap();
+    assert_eq!(result["structuredContent"]["wards"], json!(["b"]));
+    assert_eq!(
+        result["structuredContent"]["matches"],
+        json!([{ "id": 1 }, { "id": 2 }])
+    );
+    // A limit on labels does not keep a rule from asking.
+    let asking = server([
+        Rule::allow("all"),
+        Rule::confirm("ask").label_at_most(Ceiling::new().sensitivity([])),
+    ]);
+    assert_eq!(
+        outcome(search(), &asking).await,
+        "confirmation_needed test/ask@1"
+    );
+}
+
+#[tokio::test]
 async fn labels_have_ceilings() {
     let code = |code: &str| Label::new().code(Code::new(CONFIDENTIALITY, code).unwrap());
     let pii = || Label::new().sensitive(Sensitivity::Pii);
