@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::model::{Op, Response, admits};
 use common::{Outside, Rig, START, ann, call, kind, response};
-use futures_lite::future::block_on;
+use futures_lite::future::{block_on, poll_once};
 use mcp_ext_core::request::Target;
 use mcp_ext_store::{ManualClock, Point, Probe, Store};
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,10 @@ fn child() {
     let rig = open(&task.directory, task.now, task.journal, fatal.clone());
     fatal.armed.store(task.random.is_none(), Ordering::SeqCst);
     for (tool, arguments) in task.calls {
+        if arguments["what"] == "hang" {
+            cancelled(&rig, &tool, arguments);
+            continue;
+        }
         println!("@answer {}", answer(&rig, &tool, arguments));
     }
     if let Some(seed) = task.random {
@@ -108,6 +112,22 @@ fn child() {
         std::io::stdin().read_line(&mut line).unwrap();
         at_random(&rig, seed);
     }
+}
+
+/// A call that is dropped in its handler, and time for what is then written behind its back.
+fn cancelled(rig: &Rig, tool: &str, arguments: Value) {
+    let running = call(&rig.set, Target::Tool(tool), arguments, ann(), false);
+    block_on(async {
+        let mut running = Box::pin(running);
+        while rig.entered() == 0 {
+            assert!(poll_once(running.as_mut()).await.is_none());
+        }
+        for _ in 0..100 {
+            assert!(poll_once(running.as_mut()).await.is_none());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    std::thread::sleep(Duration::from_millis(150));
 }
 
 /// An answer, or an error with its kind.
@@ -447,6 +467,56 @@ fn killed_while_it_takes_over_nothing_is_doubled() {
             assert_eq!(kind(&answer(&rig, scene.tool, scene.arguments())), "ok");
         }
         assert_eq!(look(&rig, false).orders, 1, "{die_at}");
+    }
+}
+
+#[test]
+fn killed_while_a_dropped_call_is_given_up_nothing_is_doubled() {
+    for (tool, expected) in [("send_letter", "unknown_outcome"), ("place_order", "")] {
+        let hang = json!({"idempotencyKey": "k", "what": "hang"});
+        let task = |directory: &Directory, die_at| Task {
+            directory: directory.0.clone(),
+            now: START,
+            journal: false,
+            die_at,
+            calls: vec![(tool.to_owned(), hang.clone())],
+            random: None,
+        };
+        let whole = Directory::new("whole");
+        let points = run(&task(&whole, None)).points;
+        let written = if tool == "send_letter" {
+            "updated idempotency"
+        } else {
+            "deleted from idempotency"
+        };
+        assert!(points.contains(&written.to_owned()), "{points:?}");
+        for die_at in 1..=points.len() {
+            let directory = Directory::new("given-up");
+            assert!(run(&task(&directory, Some(die_at))).killed);
+            let rig = open(&directory.0, START + 75_000, false, Fatal::default());
+            let place = format!("{tool} {die_at}: {}", points[die_at - 1]);
+            let found = look(&rig, false);
+            assert_eq!(found.orders, 0, "{place}");
+            let sent = directory.letters().len();
+            let begun = !found.states.is_empty();
+            // It would hang once more: what may run is seen without running it.
+            if tool == "send_letter" {
+                assert!(sent <= usize::from(begun), "{place}");
+                if begun {
+                    let again = answer(&rig, tool, hang.clone());
+                    assert_eq!(kind(&again), expected, "{place}");
+                    assert_eq!(directory.letters().len(), sent, "{place}");
+                }
+            } else {
+                let other = json!({"idempotencyKey": "k", "what": "tea"});
+                let other = answer(&rig, tool, other);
+                assert_eq!(
+                    kind(&other),
+                    if begun { "conflict" } else { "ok" },
+                    "{place}"
+                );
+            }
+        }
     }
 }
 
