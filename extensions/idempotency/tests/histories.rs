@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use common::model::{Op, Response, admits};
+use common::model::{Op, Response, Rules, admits, admits_by};
 use common::{Rig, START, response};
 use futures_lite::future::block_on;
 use mcp_ext_store::{ManualClock, Store};
@@ -27,23 +27,28 @@ struct Plan {
     letter: bool,
     /// Dropped when it is polled so many times.
     drop_at: Option<usize>,
+    /// Before it the clock is moved, so that every lease is over.
+    leases_end: bool,
 }
 
 fn plans() -> impl Strategy<Value = Vec<Vec<Plan>>> {
-    let plan = (
-        0..2usize,
-        0..10usize,
-        any::<bool>(),
-        prop::option::weighted(0.4, 1..14usize),
-    )
-        .prop_map(|(key, args, letter, drop_at)| Plan {
-            key,
-            // Mostly the same arguments.
-            args: usize::from(args == 0),
-            letter,
-            drop_at,
-        });
-    prop::collection::vec(prop::collection::vec(plan, 1..5), 2..5)
+    let plan = |leases: f64| {
+        let drop_at = prop::option::weighted(0.4, 1..14usize);
+        let leases_end = prop::bool::weighted(leases);
+        (0..5usize, 0..10usize, 0..3usize, drop_at, leases_end).prop_map(
+            |(key, args, letter, drop_at, leases_end)| Plan {
+                // Mostly the same call.
+                key: usize::from(key == 0),
+                args: usize::from(args == 0),
+                letter: letter == 0,
+                drop_at,
+                leases_end,
+            },
+        )
+    };
+    let threads =
+        move |leases| prop::collection::vec(prop::collection::vec(plan(leases), 1..5), 2..5);
+    prop_oneof![threads(0.0), threads(0.3)]
 }
 
 /// `None` when the future is dropped before its end.
@@ -69,6 +74,9 @@ struct Recorder {
 
 impl Recorder {
     fn run(&self, rig: &Rig, plan: Plan) {
+        if plan.leases_end {
+            rig.clock.advance(75_000);
+        }
         let what = format!("{}-{}", plan.key, plan.args);
         let tool = if plan.letter {
             "send_letter"
@@ -96,6 +104,7 @@ impl Recorder {
 static CASES: AtomicUsize = AtomicUsize::new(0);
 
 fn holds(threads: Vec<Vec<Plan>>) -> Result<(), TestCaseError> {
+    let leases_end = threads.iter().flatten().any(|plan| plan.leases_end);
     let number = CASES.fetch_add(1, Ordering::SeqCst);
     let file = std::env::temp_dir().join(format!(
         "mcp-ext-histories-{}-{number}.db",
@@ -110,10 +119,14 @@ fn holds(threads: Vec<Vec<Plan>>) -> Result<(), TestCaseError> {
         time: AtomicU64::new(0),
         histories: Mutex::default(),
     };
+    let together = std::sync::Barrier::new(threads.len());
     std::thread::scope(|scope| {
         for (i, plans) in threads.into_iter().enumerate() {
-            let (rig, recorder) = (&rigs[i % 2], &recorder);
-            scope.spawn(move || plans.into_iter().for_each(|plan| recorder.run(rig, plan)));
+            let (rig, recorder, together) = (&rigs[i % 2], &recorder, &together);
+            scope.spawn(move || {
+                together.wait();
+                plans.into_iter().for_each(|plan| recorder.run(rig, plan));
+            });
         }
     });
     // What was dropped is given up behind everyone's back.
@@ -125,12 +138,17 @@ fn holds(threads: Vec<Vec<Plan>>) -> Result<(), TestCaseError> {
                 args: 0,
                 letter,
                 drop_at: None,
+                leases_end: false,
             };
             recorder.run(&rigs[0], plan);
         }
     }
     for ((letter, key), history) in &*recorder.histories.lock().unwrap() {
-        prop_assert!(admits(history, !letter), "{letter} {key}: {history:#?}");
+        let rules = Rules {
+            rerun: !letter,
+            leases_end,
+        };
+        prop_assert!(admits_by(history, rules), "{letter} {key}: {history:#?}");
         if *letter {
             let sent: usize = rigs
                 .iter()
@@ -200,7 +218,7 @@ fn the_model_admits_and_refuses() {
         ended,
         response,
     };
-    use Response::{Conflict, Dropped, InProgress, Killed, Ran, Replayed, Unknown};
+    use Response::{Conflict, Dropped, InProgress, Killed, Ran, Replayed, Superseded, Unknown};
     let yes = |history: &[Op]| assert!(admits(history, false), "{history:?}");
     let no = |history: &[Op]| assert!(!admits(history, false), "{history:?}");
     yes(&[
@@ -251,4 +269,20 @@ fn the_model_admits_and_refuses() {
         op(0, 5, 6, Ran(1)),
     ]);
     assert!(!admits(&[op(0, 1, 0, Dropped), op(0, 3, 4, Unknown)], true));
+    // Where leases end: taken over, and the first is told so; never both.
+    let by = |rerun, history: &[Op]| {
+        let leases_end = true;
+        admits_by(history, Rules { rerun, leases_end })
+    };
+    let (first, late) = (op(0, 1, 9, Superseded), op(0, 4, 5, Replayed(1)));
+    assert!(by(true, &[first, op(0, 2, 3, Ran(1)), late]));
+    assert!(!by(true, &[op(0, 1, 9, Ran(1)), op(0, 2, 3, Ran(2))]));
+    assert!(!by(true, &[op(0, 1, 2, Superseded), op(0, 3, 4, Ran(1))]));
+    assert!(!by(false, &[first, op(0, 2, 3, Ran(1))]));
+    let later = op(0, 10, 11, Replayed(1));
+    assert!(by(
+        false,
+        &[op(0, 1, 9, Ran(1)), op(0, 2, 3, Unknown), later]
+    ));
+    assert!(!by(false, &[op(0, 1, 2, Ran(1)), op(0, 3, 4, Unknown)]));
 }

@@ -94,6 +94,8 @@ pub struct Shop {
     /// Letters sent, by what they say.
     pub letters: Mutex<BTreeMap<String, usize>>,
     pub pause: Pause,
+    /// So that others come in between.
+    pub takes_a_moment: bool,
     /// Where letters go, and who is told around the sending; for crash tests.
     pub outside: Option<Outside>,
 }
@@ -159,6 +161,9 @@ impl Shop {
         }
         if what.starts_with("slow") {
             self.pause.wait();
+        }
+        if self.takes_a_moment {
+            std::thread::sleep(std::time::Duration::from_millis(2));
         }
         yields(2).await;
         let text = what.clone();
@@ -331,6 +336,7 @@ impl Rig {
             sent: AtomicUsize::new(0),
             letters: Mutex::default(),
             pause: Pause::default(),
+            takes_a_moment: store.path().is_some(),
             outside,
         });
         let block = change(
@@ -477,6 +483,7 @@ pub fn response(answer: &Value) -> model::Response {
         "conflict" => model::Response::Conflict,
         "in_progress" => model::Response::InProgress,
         "unknown_outcome" => model::Response::Unknown,
+        "superseded" => model::Response::Superseded,
         other => panic!("{other}: {answer}"),
     }
 }

@@ -16,6 +16,8 @@ pub enum Response {
     Conflict,
     InProgress,
     Unknown,
+    /// It ran, was taken for lost, and another call with the key was run instead.
+    Superseded,
     /// The future was dropped: the key is given back, or marked as unknown, some time later.
     Dropped,
     /// The process was killed.
@@ -63,15 +65,33 @@ enum Progress {
     Over,
 }
 
-/// Whether some order of the calls is one the model admits. `rerun`: what was lost is free again, not unknown.
+/// The rules for one item.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// What was lost is free again, not unknown.
+    pub rerun: bool,
+    /// A call may be taken for lost at any time: the clock was moved.
+    pub leases_end: bool,
+}
+
+/// Whether some order of the calls is one the model admits, where no lease ends.
 pub fn admits(history: &[Op], rerun: bool) -> bool {
+    let rules = Rules {
+        rerun,
+        leases_end: false,
+    };
+    admits_by(history, rules)
+}
+
+/// Whether some order of the calls is one the model admits.
+pub fn admits_by(history: &[Op], rules: Rules) -> bool {
     let start = vec![Progress::Waiting; history.len()];
-    search(history, rerun, Key::Free, start, &mut HashSet::new())
+    search(history, rules, Key::Free, start, &mut HashSet::new())
 }
 
 fn search(
     history: &[Op],
-    rerun: bool,
+    rules: Rules,
     key: Key,
     progress: Vec<Progress>,
     seen: &mut HashSet<(Key, Vec<Progress>)>,
@@ -95,10 +115,10 @@ fn search(
         if op.began > first_end {
             continue;
         }
-        for (next, now) in moments(i, op, progress[i], key, rerun) {
+        for (next, now) in moments(i, op, progress[i], key, rules) {
             let mut progress = progress.clone();
             progress[i] = now;
-            if search(history, rerun, next, progress, seen) {
+            if search(history, rules, next, progress, seen) {
                 return true;
             }
         }
@@ -107,15 +127,24 @@ fn search(
 }
 
 /// What may happen next with one call.
-fn moments(i: usize, op: Op, progress: Progress, key: Key, rerun: bool) -> Vec<(Key, Progress)> {
+fn moments(i: usize, op: Op, progress: Progress, key: Key, rules: Rules) -> Vec<(Key, Progress)> {
+    let Rules { rerun, leases_end } = rules;
     let args = op.args;
     let held = key == Key::Held { by: i, args };
     let done = |number| (Key::Done { args, number }, Progress::Over);
     match (op.response, progress) {
-        (Response::Ran(_) | Response::Dropped | Response::Killed, Progress::Waiting) => match key {
+        (
+            Response::Ran(_) | Response::Superseded | Response::Dropped | Response::Killed,
+            Progress::Waiting,
+        ) => match key {
             Key::Free => vec![(Key::Held { by: i, args }, Progress::Reserved)],
+            // Taken over from a call that was taken for lost.
+            Key::Held { args: a, .. } if a == args && rerun && leases_end => {
+                vec![(Key::Held { by: i, args }, Progress::Reserved)]
+            }
             _ => vec![],
         },
+        (Response::Superseded, Progress::Reserved) if !held => vec![(key, Progress::Over)],
         (Response::Ran(number), Progress::Reserved) if held => vec![done(Some(number))],
         (Response::Killed, Progress::Reserved) if held => vec![done(None)],
         (Response::Dropped, Progress::Reserved) if held => {
@@ -150,6 +179,9 @@ fn moments(i: usize, op: Op, progress: Progress, key: Key, rerun: bool) -> Vec<(
         },
         (Response::Unknown, _) => match key {
             Key::Unknown { args: a } if a == args => vec![(key, Progress::Over)],
+            Key::Held { args: a, .. } if a == args && !rerun && leases_end => {
+                vec![(key, Progress::Over)]
+            }
             _ => vec![],
         },
         _ => vec![],
