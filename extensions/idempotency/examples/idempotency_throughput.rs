@@ -17,7 +17,7 @@ use mcp_ext_store::Store;
 use mcp_ext_store::rusqlite::{Connection, OptionalExtension as _, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const ROUNDS: usize = 61;
 const CALLS: usize = 20;
@@ -80,14 +80,25 @@ impl Orders for Shop {
 const ORDERS: &str = "CREATE TABLE orders (number INTEGER PRIMARY KEY, what TEXT NOT NULL)";
 
 fn call(set: &ExtensionSet, key: &str) {
-    let params = json!({"idempotencyKey": key, "what": "tea"});
+    assert!(!is_error(
+        set,
+        json!({"idempotencyKey": key, "what": "tea"})
+    ));
+}
+
+/// Arguments that do not fit: the key is reserved and given back.
+fn give_back(set: &ExtensionSet, key: &str) {
+    assert!(is_error(set, json!({"idempotencyKey": key, "what": 7})));
+}
+
+fn is_error(set: &ExtensionSet, params: Value) -> bool {
     let incoming =
         Incoming::new(Era::Modern, Target::Tool("place_order")).params(Params::Value(params));
     let Route::Call(pending) = set.route(incoming) else {
         unreachable!("the tool is ours")
     };
     let answer = block_on(pending.run()).map(|reply| reply.into_object().unwrap());
-    assert!(answer.unwrap().get("isError").is_none());
+    answer.unwrap().contains_key("isError")
 }
 
 /// The same statements in the same transactions.
@@ -135,7 +146,7 @@ impl ByHand {
             .unwrap()
     }
 
-    fn call(&self, key: &str) {
+    fn reserve(&self, key: &str) {
         let item = "com.example/orders/place";
         self.run("BEGIN IMMEDIATE");
         assert!(self.find(key).is_none());
@@ -165,6 +176,25 @@ impl ByHand {
             .execute([now, 16])
             .unwrap();
         self.run("COMMIT");
+    }
+
+    fn give_back(&self, key: &str) {
+        self.reserve(key);
+        self.run("BEGIN IMMEDIATE");
+        let delete = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
+        let values = params!["[]", key, "com.example/orders/place", 7];
+        self.0
+            .prepare_cached(delete)
+            .unwrap()
+            .execute(values)
+            .unwrap();
+        self.run("COMMIT");
+    }
+
+    fn call(&self, key: &str) {
+        self.reserve(key);
+        let item = "com.example/orders/place";
+        let now = 1_700_000_000_000_i64;
         self.run("BEGIN IMMEDIATE");
         self.0
             .prepare_cached("INSERT INTO orders (what) VALUES (?1)")
@@ -239,6 +269,14 @@ fn main() {
     tell(
         "a new call: reserve, act, record",
         rounds(|i| call(&set, &key(i)), |i| by_hand.call(&key(i))),
+    );
+    let other = |i: usize| format!("other-{i}");
+    tell(
+        "a call that did nothing: reserve, give back",
+        rounds(
+            |i| give_back(&set, &other(i)),
+            |i| by_hand.give_back(&other(i)),
+        ),
     );
     let began = Instant::now();
     (0..ROUNDS * CALLS).for_each(|i| call(&set, &key(i)));
