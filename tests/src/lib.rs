@@ -37,6 +37,8 @@ examples! {
     BookConsent
     #[doc = include_str!("../../docs/src/errors.md")]
     BookErrors
+    #[doc = include_str!("../../docs/src/fuzz.md")]
+    BookFuzz
     #[doc = include_str!("../../docs/src/healthcare.md")]
     BookHealthcare
     #[doc = include_str!("../../docs/src/idempotency.md")]
