@@ -9,21 +9,62 @@ use serde_json::{Value, json};
 
 use crate::peers;
 
-/// The servers made with Rust.
+/// The servers made with Rust, but for those of [`Program::Example`].
 const OURS: &str = env!("CARGO_BIN_EXE_acceptance-server");
+
+/// A program with servers made with Rust: its first argument says which, then come `--http` and `--filter`.
+#[derive(Clone, Copy)]
+pub enum Program {
+    /// `acceptance-server`.
+    Here,
+    /// The example `acceptance` of an adapter that is a workspace of its own, by its folder.
+    Example(&'static str),
+}
+
+impl Program {
+    fn path(self) -> Result<String, String> {
+        let Self::Example(folder) = self else {
+            return Ok(OURS.to_owned());
+        };
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+        let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/../adapters");
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let built = Command::new(cargo)
+            .args([
+                "build",
+                "--quiet",
+                "--locked",
+                "--example",
+                "acceptance",
+                "--target-dir",
+                target,
+            ])
+            .current_dir(format!("{root}/{folder}"))
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|e| format!("cargo: {e}"))?;
+        if !built.status.success() {
+            return Err(format!(
+                "{folder} cannot be built: {}",
+                String::from_utf8_lossy(&built.stderr)
+            ));
+        }
+        Ok(format!("{target}/debug/examples/acceptance"))
+    }
+}
 
 /// What puts the extension in front of the server.
 pub enum Front {
     /// The frames adapter, in a process of its own: `wrap` over stdio, `proxy` over HTTP.
     Wrap,
-    /// An adapter in the server's own process: an entry of `acceptance-server`.
+    /// An adapter in the server's own process: what its program calls it.
     Adapter(&'static str),
 }
 
 /// A server without the extension, and how it is reached over HTTP.
 pub enum Alone {
-    /// `acceptance-server` with this argument; it says itself where it listens.
-    Ours(&'static str),
+    /// The server `plain` of this program; it says itself where it listens.
+    Ours(Program),
     /// A command over stdio, and one that listens on this port.
     Theirs(
         fn() -> Result<Command, String>,
@@ -53,6 +94,8 @@ fn sessionless(place: Place) -> bool {
 const SESSIONLESS: &str =
     "its server keeps no sessions in this era, so a cancellation does not say whose call it means";
 
+const TOWER_NOTIFICATIONS: &str = "tower-mcp sends notifications of its own types alone";
+
 /// Every row.
 pub fn cells() -> Vec<Cell> {
     let add = || ("add", json!({ "a": 1, "b": 2 }));
@@ -60,7 +103,7 @@ pub fn cells() -> Vec<Cell> {
         Cell {
             name: "rmcp adapter",
             front: Front::Adapter("rmcp"),
-            alone: Alone::Ours("plain"),
+            alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
             lost: &[
@@ -77,9 +120,43 @@ pub fn cells() -> Vec<Cell> {
             ],
         },
         Cell {
+            name: "tower-mcp adapter",
+            front: Front::Adapter("adapter"),
+            alone: Alone::Ours(Program::Example("adapters/tower-mcp")),
+            own_tool: add(),
+            no: &[],
+            lost: &[
+                (
+                    "a result is marked complete and names the server",
+                    |p| p.modern() && !p.http(),
+                    "tower-mcp names the server in results over HTTP alone, and tells the layer no name",
+                ),
+                (
+                    "a name that the header repeats is compared with it",
+                    |_| true,
+                    "headers do not reach the layer",
+                ),
+                (
+                    "the handler of a cancelled call is stopped, and nobody answers",
+                    |p| !(p.http() && p.modern()),
+                    "it is stopped, but tower-mcp has no way to leave a call unanswered",
+                ),
+                (
+                    "a notification of the extension arrives, each once and in order",
+                    |_| true,
+                    TOWER_NOTIFICATIONS,
+                ),
+                (
+                    "it comes before the answer, on its stream",
+                    |_| true,
+                    TOWER_NOTIFICATIONS,
+                ),
+            ],
+        },
+        Cell {
             name: "`WireLayer` around an rmcp service",
             front: Front::Adapter("layer"),
-            alone: Alone::Ours("plain"),
+            alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
             lost: &[],
@@ -87,7 +164,7 @@ pub fn cells() -> Vec<Cell> {
         Cell {
             name: "`wrap`, an rmcp server",
             front: Front::Wrap,
-            alone: Alone::Ours("plain"),
+            alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
             lost: &[],
@@ -178,10 +255,16 @@ impl Cell {
             return Ok(None);
         }
         let mut running = Vec::new();
+        let program = match self.alone {
+            Alone::Ours(program) => program.path()?,
+            Alone::Theirs(..) => String::new(),
+        };
         let bare = match (&self.alone, http) {
-            (Alone::Ours(name), false) => Server::Command(ours(&[name])),
+            (Alone::Ours(_), false) => Server::Command(line(&program, &["plain"])),
             (Alone::Theirs(stdio, _), false) => Server::Command(words(&stdio()?)),
-            (Alone::Ours(name), true) => listening(&mut running, ours(&[name, "--http"]))?,
+            (Alone::Ours(_), true) => {
+                listening(&mut running, line(&program, &["plain", "--http"]))?
+            }
             (Alone::Theirs(_, http), true) => {
                 let port = free_port();
                 running.push(Running(start(http(port)?)?));
@@ -192,16 +275,18 @@ impl Cell {
         let mut front = |flags: &[&str]| -> Result<Server, String> {
             let command = match (&self.front, &bare) {
                 (Front::Wrap, Server::Command(bare)) => {
-                    let mut command = ours(&[&["wrap"], flags, &["--"]].concat());
+                    let mut command = line(OURS, &[&["wrap"], flags, &["--"]].concat());
                     command.extend(bare.iter().cloned());
                     command
                 }
                 (Front::Wrap, Server::Url(upstream)) => {
-                    ours(&[&["proxy", upstream], flags].concat())
+                    line(OURS, &[&["proxy", upstream], flags].concat())
                 }
-                (Front::Adapter(name), Server::Command(_)) => ours(&[&[*name], flags].concat()),
+                (Front::Adapter(name), Server::Command(_)) => {
+                    line(&program, &[&[*name], flags].concat())
+                }
                 (Front::Adapter(name), Server::Url(_)) => {
-                    ours(&[&[*name, "--http"], flags].concat())
+                    line(&program, &[&[*name, "--http"], flags].concat())
                 }
             };
             if http {
@@ -232,11 +317,9 @@ impl Drop for Running {
     }
 }
 
-fn ours(arguments: &[&str]) -> Vec<String> {
-    std::iter::once(OURS)
-        .chain(arguments.iter().copied())
-        .map(str::to_owned)
-        .collect()
+fn line(program: &str, arguments: &[&str]) -> Vec<String> {
+    let words = std::iter::once(program).chain(arguments.iter().copied());
+    words.map(str::to_owned).collect()
 }
 
 /// A command as words that a shell needs nothing more for: folder and environment included.
