@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use mcp_ext::citations::{Citations, CitationsExtension};
 use mcp_ext::healthcare::{
     AccessScope, CursorKey, FhirExtension, FhirServer, FhirSettings, FhirStore,
 };
+use mcp_ext::labels::{Labels, LabelsExtension};
 use mcp_ext::{Contract, Extension, ExtensionSet};
 
 use crate::Error;
@@ -16,21 +18,29 @@ use crate::settings::SettingsFile;
 pub enum Name {
     /// FHIR R4 search and read.
     Healthcare,
+    /// How sensitive a result is, and which rules govern it.
+    Labels,
+    /// Where the data of a result came from.
+    Citations,
 }
 
 impl Name {
-    pub const ALL: &'static [Self] = &[Self::Healthcare];
+    pub const ALL: &'static [Self] = &[Self::Healthcare, Self::Labels, Self::Citations];
 
     /// As `--enable` takes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Healthcare => "healthcare",
+            Self::Labels => "labels",
+            Self::Citations => "citations",
         }
     }
 
     pub fn contract(self) -> &'static Contract {
         match self {
             Self::Healthcare => FhirExtension::CONTRACT,
+            Self::Labels => LabelsExtension::CONTRACT,
+            Self::Citations => CitationsExtension::CONTRACT,
         }
     }
 }
@@ -78,22 +88,21 @@ impl Enabled {
             Some(path) => SettingsFile::read(path, &self.names)?,
             None => SettingsFile::default(),
         };
-        let mut seen = Vec::new();
-        for name in &self.names {
-            if seen.contains(name) {
-                continue;
-            }
-            seen.push(*name);
-            builder = match name {
-                Name::Healthcare => {
-                    // Whoever runs this command is the one caller, and the file is theirs.
-                    let server = FhirServer::with_scope(self.fhir_store()?, |_| AccessScope::all());
-                    builder.enable(
-                        FhirExtension::provide(server)
-                            .settings(settings.over::<FhirExtension>(*name, &FhirSettings::r4())?),
-                    )
-                }
-            };
+        let on = |name: Name| self.names.contains(&name);
+        let (mut labels, mut citations) = (Labels::new(), Citations::new());
+        if on(Name::Healthcare) {
+            // Whoever runs this command is the one caller, and the file is theirs.
+            let server = FhirServer::with_scope(self.fhir_store()?, |_| AccessScope::all());
+            labels = labels.source(server.clone());
+            citations = citations.source(server.clone());
+            let settings = settings.over::<FhirExtension>(Name::Healthcare, &FhirSettings::r4())?;
+            builder = builder.enable(FhirExtension::provide(server).settings(settings));
+        }
+        if on(Name::Labels) {
+            builder = builder.enable(labels.enable());
+        }
+        if on(Name::Citations) {
+            builder = builder.enable(citations.enable());
         }
         Ok(builder.build()?)
     }

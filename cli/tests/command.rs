@@ -129,14 +129,57 @@ fn list_prints_json_in_a_pipe() {
     assert!(output.status.success());
     let all: Value = serde_json::from_slice(&output.stdout).unwrap();
     let all = all.as_array().unwrap();
-    assert_eq!(all.len(), 1, "each linked contract once: {all:?}");
-    assert_eq!(all[0]["id"], "io.github.mcp-ext/healthcare-fhir");
+    let ids: Vec<_> = all.iter().map(|c| c["id"].as_str().unwrap()).collect();
     assert_eq!(
-        all[0]["tools"],
+        ids,
+        [
+            "io.github.mcp-ext/citations",
+            "io.github.mcp-ext/healthcare-fhir",
+            "io.github.mcp-ext/labels"
+        ],
+        "each linked contract once"
+    );
+    assert_eq!(
+        all[1]["tools"],
         json!(["fhir_capabilities", "fhir_search", "fhir_read"])
     );
     let chains: Value = serde_json::from_slice(&run(&["list", "--chains"]).stdout).unwrap();
-    assert_eq!(chains[0]["blocks"], json!([]));
+    assert_eq!(chains[0]["blocks"], json!([]), "{chains:#}");
+    let around = json!(["io.github.mcp-ext/citations", "io.github.mcp-ext/labels"]);
+    assert_eq!(chains[1]["blocks"], around, "{chains:#}");
+}
+
+#[test]
+fn labels_and_citations_stand_on_results_when_they_are_enabled() {
+    let serve = |names: &[&str]| {
+        let mut child = Command::new(BIN)
+            .args(["serve", "--enable", "healthcare", "--data", "bundled"])
+            .args(names.iter().flat_map(|name| ["--enable", name]))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+            "name": "fhir_search",
+            "arguments": {"type": "Patient", "count": 1},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        }});
+        writeln!(child.stdin.take().unwrap(), "{call}").unwrap();
+        let output = child.wait_with_output().unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["result"].clone()
+    };
+    let plain = serve(&[]);
+    assert_eq!(plain["content"].as_array().unwrap().len(), 1);
+    let result = serve(&["labels", "citations"]);
+    let found = &result["structuredContent"];
+    assert_eq!(found["labels"]["sensitivity"], json!(["pii"]), "{result:#}");
+    assert_eq!(found["citations"].as_array().unwrap().len(), 1);
+    assert_eq!(result["content"].as_array().unwrap().len(), 3);
 }
 
 #[test]
