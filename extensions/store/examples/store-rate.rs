@@ -1,0 +1,215 @@
+//! What durable operations cost beside the same SQLite statements by hand: same pragmas, same machine, taking turns.
+//!
+//! `cargo run --release -p mcp-ext-store --example store-rate [ROUNDS] [DIRECTORY]`
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::block_on;
+use mcp_ext_core::cx::Facts;
+use mcp_ext_store::Store;
+use mcp_ext_store::rusqlite::{self, Connection};
+
+const SCHEMA: &str = "
+    CREATE TABLE effect (id INTEGER PRIMARY KEY, item TEXT NOT NULL);
+    CREATE TABLE record (id INTEGER PRIMARY KEY, text TEXT NOT NULL);
+    CREATE TABLE keyed (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, state TEXT NOT NULL);";
+
+/// Operations in one turn.
+const TURN: u32 = 50;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let rounds: usize = arguments.next().map_or(Ok(40), |n| n.parse())?;
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = directory.join(format!("store-rate-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let result = run(&directory, rounds);
+    std::fs::remove_dir_all(&directory)?;
+    result
+}
+
+fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
+    let store = Store::open(directory.join("ours.sqlite"))?;
+    store.migrate("rate", &[SCHEMA])?;
+    let hand = by_hand(&directory.join("hand.sqlite"))?;
+    println!("{rounds} rounds of {TURN} operations, each side in turn; medians");
+    println!("{:<58} {:>10} {:>10} {:>6}", "", "ours", "by hand", "ratio");
+
+    let mut n = 0_u64;
+    compare(
+        "write: one insert",
+        rounds,
+        || Ok(block_on(store.write(|db| insert_effect(db))).map(drop)?),
+        || Ok(transaction(&hand, insert_effect)?),
+    )?;
+    compare(
+        "unit: a handler's insert and two blocks' records",
+        rounds,
+        || Ok(block_on(unit(&store))?),
+        || {
+            Ok(transaction(&hand, |db| {
+                insert_effect(db)?;
+                insert_record(db)?;
+                insert_record(db)
+            })?)
+        },
+    )?;
+    compare(
+        "reservation and unit: insert a key; effect, record, update the key",
+        rounds,
+        || {
+            n += 1;
+            let key = n.to_string();
+            let (reserve, settle) = (key.clone(), key);
+            block_on(async {
+                store.write(move |db| reserve_key(db, &reserve)).await?;
+                let facts = Facts::default();
+                store.join(&facts, "outer");
+                store.join(&facts, "inner");
+                store.unit(&facts).execute(insert_effect).await?;
+                store
+                    .unit(&facts)
+                    .finish("inner", true, move |db| settle_key(db, &settle))
+                    .await?;
+                store
+                    .unit(&facts)
+                    .finish("outer", true, insert_record)
+                    .await
+            })?;
+            Ok(())
+        },
+        {
+            let mut n = 0_u64;
+            let hand = &hand;
+            move || {
+                n += 1;
+                let key = n.to_string();
+                transaction(hand, |db| reserve_key(db, &key))?;
+                Ok(transaction(hand, |db| {
+                    insert_effect(db)?;
+                    settle_key(db, &key)?;
+                    insert_record(db)
+                })?)
+            }
+        },
+    )?;
+    compare(
+        "read: one row by its key (no fsync on either side)",
+        rounds,
+        || Ok(block_on(store.read(|db| get(db))).map(drop)?),
+        || {
+            let transaction = hand.unchecked_transaction()?;
+            get(&transaction)?;
+            Ok(())
+        },
+    )?;
+    Ok(())
+}
+
+async fn unit(store: &Store) -> Result<(), mcp_ext_store::StoreError> {
+    let facts = Facts::default();
+    store.join(&facts, "outer");
+    store.join(&facts, "inner");
+    store.unit(&facts).execute(insert_effect).await?;
+    store
+        .unit(&facts)
+        .finish("inner", true, insert_record)
+        .await?;
+    store
+        .unit(&facts)
+        .finish("outer", true, insert_record)
+        .await?;
+    Ok(())
+}
+
+fn insert_effect(db: &Connection) -> rusqlite::Result<usize> {
+    db.prepare_cached("INSERT INTO effect (item) VALUES (?1)")?
+        .execute(["an item of the usual length"])
+}
+
+fn insert_record(db: &Connection) -> rusqlite::Result<usize> {
+    db.prepare_cached("INSERT INTO record (text) VALUES (?1)")?
+        .execute([RECORD])
+}
+
+fn reserve_key(db: &Connection, key: &str) -> rusqlite::Result<usize> {
+    db.prepare_cached("INSERT INTO keyed (key, state) VALUES (?1, 'running')")?
+        .execute([key])
+}
+
+fn settle_key(db: &Connection, key: &str) -> rusqlite::Result<usize> {
+    db.prepare_cached("UPDATE keyed SET state = ?2 WHERE key = ?1")?
+        .execute([key, RECORD])
+}
+
+fn get(db: &Connection) -> rusqlite::Result<String> {
+    db.prepare_cached("SELECT item FROM effect WHERE id = ?1")?
+        .query_row([17], |row| row.get(0))
+}
+
+/// About as long as an audit record.
+const RECORD: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn transaction(
+    db: &Connection,
+    work: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    work(db)?;
+    db.prepare_cached("COMMIT")?.execute([])?;
+    Ok(())
+}
+
+fn by_hand(path: &Path) -> Result<Connection, Box<dyn Error>> {
+    let db = Connection::open(path)?;
+    db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
+    db.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;",
+    )?;
+    db.execute_batch(SCHEMA)?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+fn compare(
+    name: &str,
+    rounds: usize,
+    mut ours: impl FnMut() -> Result<(), Box<dyn Error>>,
+    mut hand: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    fn turn(
+        work: &mut impl FnMut() -> Result<(), Box<dyn Error>>,
+    ) -> Result<Duration, Box<dyn Error>> {
+        let began = Instant::now();
+        for _ in 0..TURN {
+            work()?;
+        }
+        Ok(began.elapsed() / TURN)
+    }
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        // Whoever goes first takes turns too.
+        if round % 2 == 0 {
+            a.push(turn(&mut ours)?);
+            b.push(turn(&mut hand)?);
+        } else {
+            b.push(turn(&mut hand)?);
+            a.push(turn(&mut ours)?);
+        }
+    }
+    a.sort_unstable();
+    b.sort_unstable();
+    let (a, b) = (a[rounds / 2], b[rounds / 2]);
+    println!(
+        "{name:<58} {:>7.0} us {:>7.0} us {:>6.2}",
+        a.as_secs_f64() * 1e6,
+        b.as_secs_f64() * 1e6,
+        a.as_secs_f64() / b.as_secs_f64()
+    );
+    Ok(())
+}
