@@ -17,6 +17,8 @@ examples! {
     BookAcceptance
     #[doc = include_str!("../../docs/src/adapters.md")]
     BookAdapters
+    #[doc = include_str!("../../docs/src/audit.md")]
+    BookAudit
     #[doc = include_str!("../../docs/src/blocks.md")]
     BookBlocks
     #[doc = include_str!("../../docs/src/call.md")]
@@ -63,6 +65,8 @@ examples! {
     BookResults
     #[doc = include_str!("../../docs/src/rmcp.md")]
     BookRmcp
+    #[doc = include_str!("../../docs/src/store.md")]
+    BookStore
     #[doc = include_str!("../../docs/src/values.md")]
     BookValues
     #[doc = include_str!("../../docs/src/wrap.md")]
