@@ -372,7 +372,9 @@ async fn a_policy_narrows_denies_and_redacts_by_caller() {
     assert_eq!(answer.result()["_meta"][Policy::NAME], found["policy"]);
     let notes = notes(&answer);
     assert!(
-        notes[0].starts_with("Labels: ") && notes[1].starts_with("Policy ward/titles@1 removed"),
+        notes[0].starts_with("Labels: ")
+            && notes[1].starts_with("Source: Observation/b1/")
+            && notes[2].starts_with("Policy ward/titles@1 removed"),
         "{notes:?}"
     );
     // Denied before anything is read.

@@ -26,10 +26,6 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// The block whose business it is to have calls confirmed.
 const CONFIRM: &str = "io.github.mcp-ext/confirm";
 
-/// The block that answers repeated calls, and how the line begins in which it says so.
-const IDEMPOTENCY: &str = "io.github.mcp-ext/idempotency";
-const REPLAYED: &str = "Replayed: ";
-
 /// The member of a result that says what a policy did to it.
 const MEMBER: Member = Member {
     name: "policy",
@@ -248,7 +244,7 @@ impl Policy {
             label = label.join(&Label::read(held));
         }
         let removes = standing.as_ref().map_or(&[][..], Decision::removes);
-        let mut removed = redact::remove(value, removes, &[labels]);
+        let removed = redact::remove(value, removes, &[labels]);
         let stage = Stage::Result {
             value,
             label: &label,
@@ -266,17 +262,16 @@ impl Policy {
             let error = PolicyError::Withheld { policy_id, reasons };
             return Self::withhold(outcome, &error);
         }
-        removed += redact::remove(value, decision.removes(), &[labels]);
-        if removed > 0 {
-            // Lines and `_meta` of the blocks further in may repeat what was removed. What a label says, and that a call
-            // was replayed, repeats nothing and may not be lost.
+        let removed = removed.and(redact::remove(value, decision.removes(), &[labels]));
+        if !removed.is_empty() {
+            // Lines and `_meta` of the blocks further in may repeat what was removed; the label may not be lost.
             let label = label.note();
             outcome
                 .notes
-                .retain(|note| Some(note) == label.as_ref() || note.starts_with(REPLAYED));
+                .retain(|note| Some(note) == label.as_ref() || !removed.is_repeated_in(note));
             outcome
                 .meta
-                .retain(|key, _| [Labels::NAME, IDEMPOTENCY].contains(&key.as_str()));
+                .retain(|key, value| key == Labels::NAME || !removed.is_repeated_within(value));
         }
         let decision = match standing {
             // What was confirmed is done; what is left of that decision is its obligations and removed parts.
@@ -284,12 +279,12 @@ impl Policy {
             None => decision,
         };
         let mut applied = decision.applied();
-        applied.effect = if removed > 0 {
-            Effect::Redact
-        } else {
+        applied.effect = if removed.is_empty() {
             Effect::Allow
+        } else {
+            Effect::Redact
         };
-        if removed > 0 || !applied.obligations.is_empty() {
+        if !removed.is_empty() || !applied.obligations.is_empty() {
             say(call, outcome, &applied);
         }
     }

@@ -91,7 +91,7 @@ impl std::fmt::Display for Path {
 impl Path {
     /// Removes the parts from a value; gives how many there were. What is not there is no part.
     pub fn remove_from(&self, value: &mut Value) -> usize {
-        remove(value, std::slice::from_ref(self), &[])
+        remove(value, std::slice::from_ref(self), &[]).parts
     }
 
     /// Whether it names this member at the top, or something in it.
@@ -101,44 +101,50 @@ impl Path {
     }
 }
 
-/// Removes the parts that any of the paths names; gives how many there were. Members at the top that are `kept` stay,
-/// whole, whatever the paths say.
-pub(crate) fn remove(value: &mut Value, paths: &[Path], kept: &[&str]) -> usize {
+/// What was removed.
+#[derive(Debug, Default)]
+pub(crate) struct Removed {
+    /// How many parts.
+    parts: usize,
+    /// How each text and number in them begins, as a line of text would show it.
+    texts: Vec<String>,
+}
+
+/// Removes the parts that any of the paths names. Members at the top that are `kept` stay, whole, whatever the paths say.
+pub(crate) fn remove(value: &mut Value, paths: &[Path], kept: &[&str]) -> Removed {
     let paths: Vec<&[Step]> = paths.iter().map(|path| &*path.0).collect();
+    let mut removed = Removed::default();
     match value {
         Value::Object(members) if !kept.is_empty() => {
-            let mut removed = 0;
             members.retain(|name, inner| {
                 kept.contains(&name.as_str()) || stays(name, inner, &paths, &mut removed)
             });
-            removed
         }
-        _ => within(value, &paths),
+        _ => within(value, &paths, &mut removed),
     }
+    removed
 }
 
 /// All paths at once: elements are counted as they stood before any of them was removed.
-fn within(value: &mut Value, paths: &[&[Step]]) -> usize {
-    let mut removed = 0;
+fn within(value: &mut Value, paths: &[&[Step]], removed: &mut Removed) {
     match value {
         Value::Object(members) => {
-            members.retain(|name, inner| stays(name, inner, paths, &mut removed));
+            members.retain(|name, inner| stays(name, inner, paths, removed));
         }
         Value::Array(elements) => {
             let mut index = 0_usize;
             elements.retain_mut(|inner| {
-                let stays = stays(&index.to_string(), inner, paths, &mut removed);
+                let stays = stays(&index.to_string(), inner, paths, removed);
                 index += 1;
                 stays
             });
         }
         _ => {}
     }
-    removed
 }
 
 /// Whether a member or element stays. What is named within it is removed.
-fn stays(name: &str, inner: &mut Value, paths: &[&[Step]], removed: &mut usize) -> bool {
+fn stays(name: &str, inner: &mut Value, paths: &[&[Step]], removed: &mut Removed) -> bool {
     let rest: Vec<&[Step]> = paths
         .iter()
         .filter_map(|path| match path.split_first() {
@@ -148,11 +154,80 @@ fn stays(name: &str, inner: &mut Value, paths: &[&[Step]], removed: &mut usize) 
         })
         .collect();
     if rest.iter().any(|rest| rest.is_empty()) {
-        *removed += 1;
+        removed.parts += 1;
+        removed.texts_of(inner);
         return false;
     }
     if !rest.is_empty() {
-        *removed += within(inner, &rest);
+        within(inner, &rest, removed);
     }
     true
+}
+
+/// How much of a removed text is looked for: others may have cut it.
+const BEGINNING: usize = 16;
+
+/// Text of fewer characters is looked for as a word.
+const SHORT: usize = 4;
+
+impl Removed {
+    #[cfg(feature = "server")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts == 0
+    }
+
+    #[cfg(feature = "server")]
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.parts += other.parts;
+        self.texts.extend(other.texts);
+        self
+    }
+
+    fn texts_of(&mut self, value: &Value) {
+        match value {
+            Value::String(text) if text.trim().is_empty() => {}
+            Value::String(text) => self.texts.push(as_shown(text.trim(), BEGINNING)),
+            Value::Number(number) => self.texts.push(number.to_string()),
+            Value::Array(elements) => elements.iter().for_each(|inner| self.texts_of(inner)),
+            Value::Object(members) => members.values().for_each(|inner| self.texts_of(inner)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    /// Whether a text repeats something of it, or the beginning of it.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_repeated_in(&self, text: &str) -> bool {
+        let text = as_shown(text, usize::MAX);
+        self.texts.iter().any(|removed| {
+            let word = removed.chars().count() < SHORT;
+            text.match_indices(removed.as_str()).any(|(at, found)| {
+                let (before, after) = (&text[..at], &text[at + found.len()..]);
+                !(word
+                    && (before.ends_with(char::is_alphanumeric)
+                        || after.starts_with(char::is_alphanumeric)))
+            })
+        })
+    }
+
+    /// Whether a value repeats something of it, in a text or as a number.
+    #[cfg(feature = "server")]
+    pub(crate) fn is_repeated_within(&self, value: &Value) -> bool {
+        match value {
+            Value::String(text) => self.is_repeated_in(text),
+            Value::Number(number) => self.is_repeated_in(&number.to_string()),
+            Value::Array(elements) => elements.iter().any(|inner| self.is_repeated_within(inner)),
+            Value::Object(members) => members
+                .iter()
+                .any(|(name, inner)| self.is_repeated_in(name) || self.is_repeated_within(inner)),
+            Value::Null | Value::Bool(_) => false,
+        }
+    }
+}
+
+/// The beginning of a text as it stands in one line.
+fn as_shown(text: &str, most: usize) -> String {
+    text.chars()
+        .take(most)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }

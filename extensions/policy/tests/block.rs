@@ -207,7 +207,7 @@ async fn what_other_blocks_say_goes_with_what_is_removed() {
         .await
         .unwrap();
     assert_eq!(all["content"].as_array().unwrap().len(), 4);
-    assert_eq!(all["_meta"]["io.github.mcp-ext/citations"], "said");
+    assert!(all["_meta"]["io.github.mcp-ext/citations"].is_array());
     let policy = on_result(|| Decision::redact(id("x"), ["/matches/*/title".parse().unwrap()]));
     let result = erase()
         .send(&Server::labelled(policy, pii()))
@@ -227,9 +227,17 @@ async fn what_other_blocks_say_goes_with_what_is_removed() {
     );
     let meta = result["_meta"].as_object().unwrap();
     assert!(!meta.contains_key("io.github.mcp-ext/citations"));
-    assert_eq!(meta["io.github.mcp-ext/idempotency"], "said");
+    assert_eq!(meta["io.github.mcp-ext/idempotency"]["replayed"], true);
     assert_eq!(meta[Labels::NAME], json!({ "sensitivity": ["pii"] }));
     assert!(!result.to_string().contains("Ives"));
+    // What says nothing of what was removed stays.
+    let policy = on_result(|| Decision::redact(id("x"), ["/matches/1".parse().unwrap()]));
+    let result = erase()
+        .send(&Server::labelled(policy, pii()))
+        .await
+        .unwrap();
+    assert_eq!(result["content"].as_array().unwrap().len(), 5);
+    assert!(result["_meta"]["io.github.mcp-ext/citations"].is_array());
 }
 
 #[tokio::test]

@@ -171,7 +171,12 @@ impl Block for Confirm {
         }
         for key in ["citations", "idempotency"] {
             let key = format!("io.github.mcp-ext/{key}");
-            outcome.meta.insert(key, json!("said"));
+            let said = if key.ends_with("citations") {
+                json!([{ "name": "Ives" }])
+            } else {
+                json!({ "replayed": true })
+            };
+            outcome.meta.insert(key, said);
         }
         Box::pin(async {})
     }
