@@ -414,6 +414,107 @@ async fn a_cursor_does_not_outlive_its_scope() {
     assert_eq!(error(&refused)["kind"], "invalid_cursor");
 }
 
+/// Every call is recorded, the denied ones too, and the records hold nothing of the data.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_call_is_audited_and_so_is_every_denial() {
+    use mcp_ext_audit::{Audit, CALLER_GOVERNANCE, Outcome, Record, Scalar, Verifier, verify};
+    let audit = Audit::new(&mcp_ext_store::Store::in_memory().unwrap()).unwrap();
+    let rules = Rules::new(
+        "ward",
+        "1",
+        [
+            Rule::allow("own")
+                .caller(Principal::new("alice"))
+                .label_at_most(Ceiling::new().confidentiality("N")),
+            Rule::redact("titles", ["/matches/*/title".parse().unwrap()]),
+        ],
+    );
+    let fhir = records();
+    let set = ExtensionSet::builder()
+        .enable(FhirExtension::provide(fhir.clone()))
+        .enable(Labels::new().source(fhir.clone()).enable())
+        .enable(Citations::new().source(fhir).enable())
+        .enable(Policy::new(rules.unwrap()).enable())
+        .enable(audit.clone().everywhere().enable())
+        .build()
+        .unwrap();
+    let chains = set.chains();
+    let (.., search) = chains
+        .iter()
+        .find(|(_, item, _)| item.name == "search")
+        .unwrap();
+    assert_eq!(
+        *search,
+        [Audit::NAME, Policy::NAME, Citations::NAME, Labels::NAME]
+    );
+    let mut client = client(Plain.with_extensions(set).unwrap(), true).await;
+
+    let patients = || json!({ "type": "Patient" });
+    let given = tool_by(&mut client, "alice", "fhir_search", patients()).await;
+    assert_eq!(references(content(&given)), ["Patient/alice"]);
+    let withheld = json!({ "reference": "Observation/a2" });
+    let withheld = tool_by(&mut client, "alice", "fhir_read", withheld).await;
+    assert_eq!(error(&withheld)["kind"], "withheld");
+    let denied = tool_by(&mut client, "bob", "fhir_search", patients()).await;
+    assert_eq!(error(&denied)["kind"], "denied");
+
+    let segment = audit.segments().unwrap().remove(0);
+    let mut export = Vec::new();
+    let head = audit.export(&segment.name, &mut export).unwrap();
+    assert!(
+        verify(&export[..], Verifier::new().against(head))
+            .unwrap()
+            .is_ok()
+    );
+    let text = String::from_utf8(export).unwrap();
+    let outcomes: Vec<_> = text
+        .lines()
+        .map(|line| Record::parse(line).unwrap().event)
+        .map(|event| {
+            let data = event.extensions[CALLER_GOVERNANCE].clone();
+            let word = |name: &str| match data.get(name) {
+                Some(Scalar::Text(text)) => text.as_str().to_owned(),
+                _ => String::new(),
+            };
+            (
+                event.outcome,
+                word("output_disposition"),
+                word("sensitivity_encountered"),
+            )
+        })
+        .collect();
+    let of = |outcome, disposition: &str, sensitivity: &str| {
+        (outcome, disposition.to_owned(), sensitivity.to_owned())
+    };
+    let intents = outcomes
+        .iter()
+        .filter(|(outcome, ..)| *outcome == Outcome::Deferred);
+    assert_eq!(intents.count(), 3, "one before each call");
+    let done: Vec<_> = outcomes
+        .into_iter()
+        .filter(|(outcome, ..)| *outcome != Outcome::Deferred)
+        .collect();
+    assert_eq!(
+        done,
+        [
+            of(Outcome::Allowed, "returned", "pii"),
+            of(
+                Outcome::Denied,
+                "withheld:io.github.mcp-ext/policy:withheld",
+                ""
+            ),
+            of(
+                Outcome::Denied,
+                "refused:io.github.mcp-ext/policy:denied",
+                ""
+            ),
+        ]
+    );
+    for data in ["alice", "bob", "Heart", "Family", "Patient/", "Observation"] {
+        assert!(!text.contains(data), "{data}: {text}");
+    }
+}
+
 /// Without the blocks nothing of them is there, and a floor adds what the deployer knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn blocks_are_optional() {
