@@ -16,6 +16,7 @@
 //! | `values` | [`values`]: exact decimals and money, partial dates, pages, untrusted text, pseudonyms |
 //! | `confirm` | [`confirm`]: preview first, then act, with a confirmation that works once |
 //! | `consent` | [`consent`]: a call happens only where the person it is about has consented |
+//! | `audit` | [`audit`]: a chain of records of each call, which shows that it was not changed |
 //! | `healthcare` | [`healthcare`]: FHIR R4 search and read, with an embedded store and synthetic data |
 //!
 //! No feature enables an extension: that takes a call of
@@ -128,6 +129,13 @@ pub mod confirm {
 pub mod consent {
     #[doc(inline)]
     pub use mcp_ext_consent::*;
+}
+
+/// A chain of records of each call, which shows that it was not changed. See [`mcp_ext_audit`].
+#[cfg(feature = "audit")]
+pub mod audit {
+    #[doc(inline)]
+    pub use mcp_ext_audit::*;
 }
 
 /// FHIR R4 search and read as an extension. See [`mcp_ext_healthcare`].

@@ -5,12 +5,12 @@
 
 mod wires;
 
+use mcp_ext::confirm::{Confirm, ConfirmKey};
+use mcp_ext::idempotency::Idempotency;
 use mcp_ext::prelude::*;
 use mcp_ext::protocol::Era;
 use mcp_ext::rmcp::WithExtensions;
-use mcp_ext_confirm::{Confirm, ConfirmKey};
-use mcp_ext_idempotency::Idempotency;
-use mcp_ext_store::Store;
+use mcp_ext::store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -392,23 +392,23 @@ async fn typed_clients_read_the_errors_of_both() {
         )
         .await;
     let error = error_of(&other);
-    let typed = <mcp_ext_idempotency::IdempotencyError as ExtensionError>::from_wire(
+    let typed = <mcp_ext::idempotency::IdempotencyError as ExtensionError>::from_wire(
         error["kind"].as_str().unwrap(),
         &error["details"],
     );
     assert!(matches!(
         typed,
-        Some(mcp_ext_idempotency::IdempotencyError::Conflict { .. })
+        Some(mcp_ext::idempotency::IdempotencyError::Conflict { .. })
     ));
     let mut client = Client::connect(confirmed(&store()), Carrier::Stdio, Era::Modern, None).await;
     let refused = client.tool("place_confirmed", json!({"what": "tea"})).await;
     let error = error_of(&refused);
-    let typed = <mcp_ext_confirm::ConfirmError as ExtensionError>::from_wire(
+    let typed = <mcp_ext::confirm::ConfirmError as ExtensionError>::from_wire(
         error["kind"].as_str().unwrap(),
         &error["details"],
     );
     assert!(matches!(
         typed,
-        Some(mcp_ext_confirm::ConfirmError::ConfirmationRequired { .. })
+        Some(mcp_ext::confirm::ConfirmError::ConfirmationRequired { .. })
     ));
 }
