@@ -109,6 +109,8 @@ diagnostics! {
     CxForm { name, seen, expected } "cx-form": "`{name}` takes `cx: {expected}`, not {seen}: the context is shared with the call and only lent";
     WrongCx { name, expected, why } "wrong-cx": "`{name}` takes `cx: {expected}`: {why}";
     CxArgument { name, seen, expected } "cx-argument": "`{name}` takes `cx: {expected}`, not the context of {seen}";
+    TraitAsMarker { name, seen, expected } "trait-as-marker":
+        "`{name}` takes `cx: {expected}`: `{seen}` is the trait, and a context is typed by the marker that `#[extension]` makes of it";
     TooManyParams { name } "too-many-params":
         "`{name}` takes one params type after `cx`: JSON-RPC params are one object; make these the fields of a struct";
     ParamPattern { name } "param-pattern": "`{name}`: a param of a trait's fn is a plain name; take it apart in the handler";
@@ -148,6 +150,12 @@ diagnostics! {
     NoStrategy { field, list } "no-strategy":
         "how do the two sides combine `{field}`? Write `#[negotiate(..)]` with one of {list}";
     TwoStrategies { first, second } "two-strategies": "a field has one strategy, and this one has `{first}` and `{second}`";
+    BareLimit { field, seen } "bare-limit":
+        "`{field}: {seen}` cannot say that there is no limit, and where it is absent it would be 0, the tightest; write `Option<{seen}>`: absent means no limit";
+    LimitType { field, strategy, seen } "limit-type":
+        "`{field}` is {seen}, and `{strategy}` combines limits, which are numbers: write `Option<u32>` or the like";
+    FloatSetting { field, seen } "float-setting":
+        "`{field}` is of `{seen}`, whose digits may change on the way and whose NaN equals nothing; count in a smaller unit (an integer), or send the digits as a text";
     RequiredOn { strategy } "required-on": "`required` goes with `intersect` and `prefer`, which can come out empty; `{strategy}` cannot";
     WantsPreference { strategy } "wants-preference":
         "`{strategy}` lets the client widen what the server grants; if the field only states a wish, say so: `#[negotiate({strategy}, preference)]`";

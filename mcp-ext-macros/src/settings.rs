@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote};
 use syn::ext::IdentExt as _;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Fields, ItemStruct, LitStr, Path, Token};
+use syn::{Attribute, Fields, ItemStruct, LitStr, Path, Token, Type};
 
 use crate::diag::{Diagnostic, Sink, list};
 use crate::names;
@@ -168,8 +168,11 @@ pub fn expand(
                 .attrs
                 .push(syn::parse_quote!(#[serde(deserialize_with = #lenient)]));
         }
+        let strategy =
+            strategy.filter(|strategy| check_field(&ident, &field.ty, &strategy.name, sink));
         // A field at fault is the server's word, so that the rest is still checked.
         let strategy = strategy.unwrap_or(Strategy {
+            name: "server".into(),
             method: "server".into(),
             sides: Sides::Server,
             with: None,
@@ -301,6 +304,8 @@ enum Sides {
 }
 
 struct Strategy {
+    /// The key that names it.
+    name: String,
     /// The method of `Fields`.
     method: String,
     sides: Sides,
@@ -383,10 +388,71 @@ fn strategy(keys: &Keys, sink: &mut Sink) -> Option<Strategy> {
         _ => Sides::Both,
     };
     Some(Strategy {
+        name: strategy,
         method,
         sides,
         with: keys.path("with").cloned(),
     })
+}
+
+/// Types of the standard library that are plainly no limit.
+const NO_LIMITS: &[&str] = &[
+    "bool", "char", "str", "String", "Vec", "BTreeSet", "BTreeMap", "HashSet", "HashMap", "Value",
+];
+
+/// Whether the type goes with the strategy, as far as its name tells; what another type can do, the types decide.
+fn check_field(field: &Ident, ty: &Type, strategy: &str, sink: &mut Sink) -> bool {
+    let name = |ty: &Type| match ty {
+        Type::Path(path) if path.qself.is_none() => {
+            path.path.segments.last().map(|s| s.ident.to_string())
+        }
+        _ => None,
+    };
+    let inside = option(ty);
+    let Some(seen) = name(inside.unwrap_or(ty)) else {
+        return true;
+    };
+    let field_name = || field.unraw().to_string();
+    let limit = matches!(strategy, "min" | "max");
+    let diagnostic = if matches!(seen.as_str(), "f32" | "f64") {
+        Diagnostic::FloatSetting {
+            field: field_name(),
+            seen,
+        }
+    } else if limit && NO_LIMITS.contains(&seen.as_str()) {
+        Diagnostic::LimitType {
+            field: field_name(),
+            strategy: strategy.to_owned(),
+            seen: format!("`{seen}`"),
+        }
+    } else if strategy == "min" && inside.is_none() && is_integer(&seen) {
+        Diagnostic::BareLimit {
+            field: field_name(),
+            seen,
+        }
+    } else {
+        return true;
+    };
+    sink.push(ty, diagnostic);
+    false
+}
+
+/// `T` of `Option<T>`.
+fn option(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let segment = path.path.segments.last()?;
+    let syn::PathArguments::AngleBracketed(arguments) = &segment.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        syn::GenericArgument::Type(inside) if segment.ident == "Option" => Some(inside),
+        _ => None,
+    }
+}
+
+fn is_integer(name: &str) -> bool {
+    let bits = name.strip_prefix(['u', 'i']);
+    bits.is_some_and(|bits| matches!(bits, "8" | "16" | "32" | "64" | "128" | "size"))
 }
 
 /// The last names of the traits that the user derives.

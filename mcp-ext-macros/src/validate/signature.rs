@@ -1,7 +1,8 @@
 //! The signature of a method or tool: `async fn name(&self, cx: &Cx<E>, params: P) -> R`.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
+use syn::spanned::Spanned as _;
 use syn::{
     FnArg, GenericArgument, Pat, PatType, PathArguments, Receiver, ReceiverKind, ReturnType,
     Safety, Signature, Type,
@@ -112,10 +113,16 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
     };
     // The wrong context is told of, and the rest goes by what was written.
     let mut harmless = 0;
-    if let Some(cx) = cx
+    let mut cx = cx.cloned();
+    if let Some(cx) = &mut cx
         && let Some((at, diagnostic)) = judge_cx(&cx.ty, &name, lifetimes, wanted)
     {
-        harmless = usize::from(matches!(diagnostic, Diagnostic::WrongCx { .. }));
+        let of_the_trait = matches!(diagnostic, Diagnostic::TraitAsMarker { .. });
+        harmless = usize::from(of_the_trait || matches!(diagnostic, Diagnostic::WrongCx { .. }));
+        if of_the_trait {
+            // A trait that names itself as a type is a cycle, of which rustc tells at length.
+            put_marker(&mut cx.ty, wanted.marker);
+        }
         sink.push(at, diagnostic);
     }
     if let Some(params) = params {
@@ -142,7 +149,7 @@ pub fn parts(sig: &Signature, wanted: Wanted<'_>, sink: &mut Sink) -> Option<Par
         params_arg: params.map(ToTokens::to_token_stream),
         params: params.map(|p| (*p.ty).clone()),
         output: output?,
-        at: places(cx, params, &sig.output),
+        at: places(&cx, params, &sig.output),
         full_cx: cx_segment(&cx.ty).map(|s| s.ident == "Cx"),
     })
 }
@@ -263,6 +270,19 @@ fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
     }
 }
 
+/// Writes the marker where the context has another type.
+fn put_marker(ty: &mut Type, marker: &str) {
+    if let Type::Reference(reference) = ty
+        && let Type::Path(path) = &mut *reference.elem
+        && let Some(segment) = path.path.segments.last_mut()
+        && let PathArguments::AngleBracketed(arguments) = &mut segment.arguments
+        && let Some(GenericArgument::Type(argument)) = arguments.args.first_mut()
+    {
+        let marker = Ident::new(marker, argument.span());
+        *argument = syn::parse_quote!(#marker);
+    }
+}
+
 /// Judges the context by its last path segment; under an alias, the types judge.
 fn judge_cx(
     ty: &Type,
@@ -325,6 +345,18 @@ fn judge_cx(
         return None;
     };
     let seen = &last_segment(argument)?.ident;
+    if wanted
+        .marker
+        .strip_suffix("Extension")
+        .is_some_and(|trait_| seen == trait_)
+    {
+        let diagnostic = Diagnostic::TraitAsMarker {
+            name,
+            seen: seen.to_string(),
+            expected,
+        };
+        return Some((seen.to_token_stream(), diagnostic));
+    }
     // An alias of the marker is the types' business; the marker of another extension is told of here.
     if seen == wanted.marker || !seen.to_string().ends_with("Extension") {
         return None;

@@ -76,6 +76,34 @@ pub struct Tuple(bool);
 #[settings]
 pub struct Unit;
 
+#[settings]
+pub struct Limits {
+    /// Absent would be 0.
+    #[negotiate(min)]
+    pub bare: u32,
+    /// As bare as the other.
+    #[negotiate(min)]
+    pub long_path: std::primitive::usize,
+    /// No number.
+    #[negotiate(min)]
+    pub text: Option<String>,
+    /// No number either.
+    #[negotiate(max, preference)]
+    pub set: std::collections::BTreeSet<u8>,
+    /// Its digits do not arrive.
+    #[negotiate(min)]
+    pub float: Option<f64>,
+    /// And it does not equal itself.
+    #[negotiate(equal)]
+    pub ratio: f32,
+    /// As it should be.
+    #[negotiate(min)]
+    pub right: Option<u32>,
+    /// A wish for 0 is a wish.
+    #[negotiate(max, preference)]
+    pub wish: u32,
+}
+
 fn larger(a: &u8, b: &u8) -> Option<u8> {
     Some(*a.max(b))
 }

@@ -51,6 +51,10 @@ pub trait Grading {
     #[method]
     async fn other_cx(&self, cx: &Cx<OtherExtension>) -> Answer;
     #[method]
+    async fn trait_cx(&self, cx: &Cx<Grading>) -> Answer;
+    #[tool]
+    async fn trait_tool_cx(&self, cx: &ToolCx<Grading>) -> Answer;
+    #[method]
     async fn bare_cx(&self, cx: &Cx) -> Answer;
     #[method]
     async fn too_many(&self, cx: &Cx<GradingExtension>, a: NoParams, b: NoParams) -> Answer;
