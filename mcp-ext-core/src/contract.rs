@@ -362,7 +362,7 @@ impl Item {
     }
 
     /// An item whose handler takes `P` and returns `R`, a `Result`.
-    pub const fn of<P: schemars::JsonSchema, R: crate::extension::HandlerResult>(
+    pub const fn of<P: crate::extension::ItemParams, R: crate::extension::HandlerResult>(
         name: &'static str,
     ) -> Self {
         Self::new(name, TypeSchema::of::<P>(), TypeSchema::of::<R::Ok>())

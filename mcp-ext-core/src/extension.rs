@@ -68,6 +68,28 @@ impl Negotiate for NoSettings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoParams {}
 
+/// What the params of a method and the arguments of a tool must be able to do; every type that can, is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the params of a method or tool",
+    label = "params need `#[derive(Deserialize, JsonSchema)]`",
+    note = "`JsonSchema` is that of schemars 1, whose derive makes the schema that clients are shown"
+)]
+pub trait ItemParams: DeserializeOwned + JsonSchema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: DeserializeOwned + JsonSchema> ItemParams for T {}
+
+/// What the result of a method or tool must be able to do; every type that can, is.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a method or tool",
+    label = "a result needs `#[derive(Serialize, JsonSchema)]`",
+    note = "`JsonSchema` is that of schemars 1, whose derive makes the schema that clients are shown"
+)]
+pub trait ItemResult: Serialize + JsonSchema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + JsonSchema> ItemResult for T {}
+
 /// What a handler returns: `Result<T, E>`, also under an alias.
 #[diagnostic::on_unimplemented(
     message = "a handler answers with `Result<T, E>`, not with `{Self}`",
@@ -75,12 +97,12 @@ pub struct NoParams {}
 )]
 pub trait HandlerResult {
     /// The result.
-    type Ok: Serialize + JsonSchema;
+    type Ok: ItemResult;
     /// The error.
     type Err: crate::error::ExtensionError;
 }
 
-impl<T: Serialize + JsonSchema, X: crate::error::ExtensionError> HandlerResult for Result<T, X> {
+impl<T: ItemResult, X: crate::error::ExtensionError> HandlerResult for Result<T, X> {
     type Ok = T;
     type Err = X;
 }

@@ -15,7 +15,7 @@ use crate::call::{Call, Failure, Form, Outcome, Payload, unserialisable};
 use crate::contract::Item;
 use crate::cx::{CallCx, Cx, ToolCx};
 use crate::error::ExtensionError;
-use crate::extension::{AnySettings, Extension, NoParams};
+use crate::extension::{AnySettings, Extension, ItemParams, NoParams};
 use crate::faults::{self, Fault};
 use crate::request::{BoxFuture, Params};
 use crate::wire::{JsonObject, RpcError, code, kind_of};
@@ -101,7 +101,7 @@ impl<'a> Call<'a> {
     where
         C: Context + 'a,
         P: Sync,
-        T: DeserializeOwned + 'a,
+        T: ItemParams + 'a,
         F: for<'c> Handler<'c, P, C, T> + 'a,
     {
         // `match`, not `?`, which would make two more fns of each type.

@@ -98,8 +98,10 @@ fn arm(item: &Item, names: &Names) -> TokenStream {
     if item.params.is_none() {
         handler = quote_spanned!(item.at.output=> __rt::WithoutParams(#handler));
     }
+    // What is wrong with the fn is shown where its type is inferred.
+    let fn_type = quote_spanned!(item.at.output=> _);
     quote! {
         #(#cfgs)*
-        #text => call.run::<#context, _, #params, _>(provider, #handler),
+        #text => call.run::<#context, _, #params, #fn_type>(provider, #handler),
     }
 }
