@@ -11,7 +11,9 @@ mod tools;
 use std::io::Read;
 use std::sync::Arc;
 
+use mcp_ext::citations::Citations;
 use mcp_ext::healthcare::{AccessScope, FhirExtension, FhirServer, FhirSettings, FhirStore};
+use mcp_ext::labels::Labels;
 use mcp_ext::prelude::*;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -35,7 +37,10 @@ async fn main() -> Result<(), Error> {
 fn shipped() -> Result<ExtensionSet, Error> {
     let fhir = FhirServer::with_scope(FhirStore::bundled()?, |_| AccessScope::all());
     let builder = ExtensionSet::builder();
-    let builder = builder.enable(FhirExtension::provide(fhir).settings(FhirSettings::r4()));
+    let builder = builder
+        .enable(FhirExtension::provide(fhir.clone()).settings(FhirSettings::r4()))
+        .enable(Labels::new().source(fhir.clone()).enable())
+        .enable(Citations::new().source(fhir).enable());
     Ok(builder.build()?)
 }
 

@@ -127,11 +127,6 @@ pub fn cells() -> Vec<Cell> {
             no: &[],
             lost: &[
                 (
-                    "a result is marked complete and names the server",
-                    |p| p.modern() && !p.http(),
-                    "tower-mcp names the server in results over HTTP alone, and tells the layer no name",
-                ),
-                (
                     "a name that the header repeats is compared with it",
                     |_| true,
                     "headers do not reach the layer",
