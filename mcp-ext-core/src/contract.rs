@@ -230,7 +230,14 @@ impl Contract {
         }
         for key in self.meta_keys {
             let name = key.key.rsplit('/').next().unwrap_or(key.key);
-            entries.push((format!("{}Meta", pascal(name)), &key.value));
+            // One key may stand in several places, with a type for each.
+            let places = self.meta_keys.iter().filter(|other| other.key == key.key);
+            let place = if places.count() > 1 {
+                pascal(key.place)
+            } else {
+                String::new()
+            };
+            entries.push((place + &format!("{}Meta", pascal(name)), &key.value));
         }
         let entries: Vec<(&str, &TypeSchema)> = entries
             .iter()
