@@ -88,20 +88,14 @@ pub use sealing::{Binding, CursorKey, Cursors};
 
 #[cfg(feature = "server")]
 mod sealing {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-    use chacha20poly1305::{XChaCha20Poly1305, XNonce};
     use serde::Serialize;
     use serde::de::DeserializeOwned;
 
     use super::{CursorError, MAX_CURSOR_BYTES, SealedCursor};
-    use crate::key::Key;
+    use crate::key::{Key, SealError};
     use crate::page::Limit;
     use crate::parts::Parts;
     use crate::random::Random;
-
-    const NONCE_BYTES: usize = 24;
 
     /// What a [`CursorKey`] is for.
     #[derive(Debug, Clone, Copy)]
@@ -161,19 +155,9 @@ mod sealing {
             position: &P,
         ) -> Result<SealedCursor, CursorError> {
             let plain = serde_json::to_vec(&(limit, position)).map_err(|_| CursorError::Seal)?;
-            let mut sealed = vec![0; NONCE_BYTES];
-            random.fill(&mut sealed).map_err(|_| CursorError::Seal)?;
-            let nonce = XNonce::try_from(sealed.as_slice()).map_err(|_| CursorError::Seal)?;
-            let payload = Payload {
-                msg: &plain,
-                aad: &binding.0.digest(),
-            };
             let text = self
-                .cipher()
-                .encrypt(&nonce, payload)
+                .seal_bytes(random, &binding.0.digest(), &plain)
                 .map_err(|_| CursorError::Seal)?;
-            sealed.extend_from_slice(&text);
-            let text = URL_SAFE_NO_PAD.encode(sealed);
             if text.len() > MAX_CURSOR_BYTES {
                 return Err(CursorError::Seal);
             }
@@ -192,26 +176,13 @@ mod sealing {
             if cursor.len() > MAX_CURSOR_BYTES {
                 return Err(CursorError::Malformed);
             }
-            let sealed = URL_SAFE_NO_PAD
-                .decode(cursor)
-                .map_err(|_| CursorError::Malformed)?;
-            let (nonce, text) = sealed
-                .split_at_checked(NONCE_BYTES)
-                .ok_or(CursorError::Malformed)?;
-            let nonce = XNonce::try_from(nonce).map_err(|_| CursorError::Malformed)?;
-            let payload = Payload {
-                msg: text,
-                aad: &binding.0.digest(),
-            };
-            let plain = self
-                .cipher()
-                .decrypt(&nonce, payload)
-                .map_err(|_| CursorError::Rejected)?;
+            let plain =
+                self.open_bytes(cursor, &binding.0.digest())
+                    .map_err(|error| match error {
+                        SealError::Malformed => CursorError::Malformed,
+                        _ => CursorError::Rejected,
+                    })?;
             serde_json::from_slice(&plain).map_err(|_| CursorError::Rejected)
-        }
-
-        fn cipher(&self) -> XChaCha20Poly1305 {
-            XChaCha20Poly1305::new(self.secret().into())
         }
     }
 

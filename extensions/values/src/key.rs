@@ -4,6 +4,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+
 use crate::random::{Random, RandomError, SystemRandom};
 
 /// A secret of 32 bytes for one use. A key for another use is another type: it cannot be put in its place.
@@ -53,6 +58,24 @@ pub enum KeyError {
     Random(#[from] RandomError),
 }
 
+/// Why bytes cannot be sealed or opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// Not a sealed text at all.
+    #[error("this is no sealed text of ours; pass it on as it was given")]
+    Malformed,
+    /// Forged, cut, of another key, or for something else. Which of them is not told.
+    #[error("this was not sealed here for this; pass it on as it was given, with the same call")]
+    Rejected,
+    /// There is no randomness.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+}
+
+/// Longest sealed text that is looked at.
+const MAX_SEALED: usize = 64 * 1024;
+const NONCE_BYTES: usize = 24;
+
 impl<Use> Key<Use> {
     /// A new key, from the system's randomness.
     ///
@@ -100,6 +123,69 @@ impl<Use> Key<Use> {
     #[must_use]
     pub fn source(&self) -> KeySource {
         self.source
+    }
+
+    /// Seals bytes that pass through someone else's hands: nobody without the key can read or change them. `bound` is what
+    /// they are good for, beginning with what names the form and its version; opening needs the same. The text is of
+    /// `A-Z a-z 0-9 - _`.
+    ///
+    /// ```
+    /// use mcp_ext_values::{Key, SealError, SystemRandom};
+    ///
+    /// enum Handles {}
+    /// let key = Key::<Handles>::random()?;
+    /// let text = key.seal_bytes(&SystemRandom, b"handle 1, of ann", b"row 17")?;
+    /// assert_eq!(key.open_bytes(&text, b"handle 1, of ann")?, b"row 17");
+    /// assert_eq!(key.open_bytes(&text, b"handle 1, of bob"), Err(SealError::Rejected));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`SealError::Random`], and nothing else but for more bytes than a cipher takes.
+    pub fn seal_bytes(
+        &self,
+        random: &dyn Random,
+        bound: &[u8],
+        plain: &[u8],
+    ) -> Result<String, SealError> {
+        let mut nonce = [0; NONCE_BYTES];
+        random.fill(&mut nonce)?;
+        let payload = Payload {
+            msg: plain,
+            aad: bound,
+        };
+        let text = self
+            .cipher()
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| SealError::Rejected)?;
+        Ok(URL_SAFE_NO_PAD.encode([nonce.as_slice(), &text].concat()))
+    }
+
+    /// Opens what was sealed with this key for that.
+    ///
+    /// # Errors
+    /// [`SealError::Malformed`] or [`SealError::Rejected`].
+    pub fn open_bytes(&self, sealed: &str, bound: &[u8]) -> Result<Vec<u8>, SealError> {
+        if sealed.len() > MAX_SEALED {
+            return Err(SealError::Malformed);
+        }
+        let sealed = URL_SAFE_NO_PAD
+            .decode(sealed)
+            .map_err(|_| SealError::Malformed)?;
+        let (nonce, text) = sealed
+            .split_first_chunk::<NONCE_BYTES>()
+            .ok_or(SealError::Malformed)?;
+        let payload = Payload {
+            msg: text,
+            aad: bound,
+        };
+        self.cipher()
+            .decrypt(&XNonce::from(*nonce), payload)
+            .map_err(|_| SealError::Rejected)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new(self.secret().into())
     }
 
     /// The bytes, for the code that implements the use.

@@ -63,7 +63,7 @@ pub use clock::SystemClock;
 #[cfg(feature = "server")]
 pub use cursor::{Binding, CursorKey};
 #[cfg(feature = "server")]
-pub use key::{Key, KeyError, KeySource};
+pub use key::{Key, KeyError, KeySource, SealError};
 #[cfg(feature = "server")]
 pub use pseudonym::{PseudonymKey, Subject};
 #[cfg(feature = "server")]

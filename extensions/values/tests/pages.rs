@@ -286,17 +286,17 @@ fn a_cursor_of_another_query_caller_or_size_is_refused_with_what_to_do() {
         assert_eq!(error, CursorError::Rejected);
         assert!(error.to_string().contains("leave it out to start again"));
     }
-    let resized = PageParams {
-        limit: Limit::new(4),
-        ..next.clone()
+    for other in [0, 2, 4] {
+        let resized = PageParams {
+            limit: Limit::new(other),
+            ..next.clone()
+        };
+        let expected = Limit::new(3).unwrap();
+        assert_eq!(open(mine(), &resized), Err(CursorError::Count { expected }));
+    }
+    let error = CursorError::Count {
+        expected: Limit::new(3).unwrap(),
     };
-    let error = open(mine(), &resized).unwrap_err();
-    assert_eq!(
-        error,
-        CursorError::Count {
-            expected: Limit::new(3).unwrap()
-        }
-    );
     assert!(error.to_string().contains("page size of 3"));
     let url =
         serde_json::from_str::<PageParams>(r#"{"cursor": "https://example.org/items?page=2"}"#);
