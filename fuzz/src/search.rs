@@ -47,6 +47,11 @@ pub(crate) fn run(data: &[u8]) {
             (&asked.name, &asked.modifier)
         );
         known(names, asked);
+        let values: Vec<String> = asked.values.iter().flat_map(|value| split(value)).collect();
+        assert_eq!(
+            applied.values, values,
+            "commas separate, but for escaped ones"
+        );
     }
     for sort in &asked.sort {
         assert!(
@@ -191,6 +196,23 @@ fn refused(asked: &SearchParams, error: &SearchError) {
             "{words}"
         );
     }
+}
+
+/// The values between commas, escapes kept.
+fn split(value: &str) -> Vec<String> {
+    let mut values = vec![String::new()];
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        if c == ',' {
+            values.push(String::new());
+        } else if let Some(last) = values.last_mut() {
+            last.push(c);
+            if c == '\\' {
+                last.extend(chars.next());
+            }
+        }
+    }
+    values
 }
 
 // --- for the slow filter -----------------------------------------------------------------------------------------
