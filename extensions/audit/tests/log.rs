@@ -275,6 +275,22 @@ fn purposes_are_recorded_as_listed_codes_only() {
 }
 
 #[test]
+fn a_policy_that_refuses_is_named() {
+    let scratch = Scratch::new("audit");
+    let rig = rig(&scratch);
+    rig.order("tea", "policy").unwrap();
+    rig.order("tea", "").unwrap();
+    let named: Vec<Value> = rig
+        .records()
+        .iter()
+        .map(|record| record["extensions"]["runtime-security"]["policy_id"].clone())
+        .collect();
+    let own = "io.github.mcp-ext/audit@1";
+    assert_eq!(named, [own, "example.org/opening-hours@2", own, own]);
+    verified(&rig);
+}
+
+#[test]
 fn no_personal_data_in_records_and_none_in_the_store_once_erased() {
     let scratch = Scratch::new("audit");
     let rig = rig(&scratch);

@@ -20,9 +20,21 @@ use crate::record::Record;
 use crate::text::Text;
 use crate::verify::{Break, Verifier, Whole};
 
-/// Purposes that are recorded when nothing else was set: the codes of HL7's ActReason that ask for a purpose of use.
+/// Purposes that are recorded when nothing else was set: the codes of HL7's ActReason for a purpose of use, and those that
+/// the consent block has for education and finance.
 const PURPOSES: &[&str] = &[
-    "TREAT", "ETREAT", "HPAYMT", "HOPERAT", "HRESCH", "PATRQT", "BTG", "HTEST",
+    "TREAT",
+    "ETREAT",
+    "HPAYMT",
+    "HOPERAT",
+    "HRESCH",
+    "PATRQT",
+    "BTG",
+    "HTEST",
+    "legitimateEducationalInterest",
+    "directoryInformation",
+    "accountInformation",
+    "paymentInitiation",
 ];
 
 /// Who may read all of their tenant's records.
@@ -160,7 +172,8 @@ impl Audit {
         Ok(audit.purposes(PURPOSES.iter().copied()))
     }
 
-    /// Which purposes of use are recorded by their code, instead of HL7's ActReason. Whatever else a client says is
+    /// Which purposes of use are recorded by their code, instead of the usual ones (of HL7's ActReason and of the consent
+    /// block). Whatever else a client says is
     /// recorded as `unlisted`: free text may hold personal data.
     #[must_use]
     pub fn purposes<'a>(mut self, codes: impl IntoIterator<Item = &'a str>) -> Self {

@@ -11,6 +11,7 @@ use super::facts::{Pending, Touched};
 use super::log::{Entry, Stage};
 use crate::contract::{AuditContext, AuditError, AuditExtension, NAME, Receipt};
 use crate::record::{CANONICAL_FORM, Outcome};
+use crate::registry::is_policy_id;
 use crate::text::Text;
 
 /// Where a request says what it is for, beside audit's own key.
@@ -197,16 +198,17 @@ impl Audit {
             sensitivity: None,
             touched: Vec::new(),
             evidence: None,
+            policy: None,
         }
     }
 
     /// What the request says it is for, as far as the server lists it.
     fn purpose(&self, call: &BlockCall<'_>, context: AuditContext) -> Text {
-        let code = call
-            .cx
-            .meta()
-            .get(PURPOSE)
-            .and_then(|purpose| purpose.get("code")?.as_str().map(str::to_owned))
+        // Clients that cannot send `_meta` say it in an argument of the block that asks for it.
+        let code = [call.cx.meta().get(PURPOSE), call.arguments.get("purpose")]
+            .into_iter()
+            .flatten()
+            .find_map(|purpose| purpose.get("code")?.as_str().map(str::to_owned))
             .or(context.purpose);
         match code.map(|code| Text::new(&code)) {
             None => word("unspecified"),
@@ -258,6 +260,7 @@ impl Audit {
             sensitivity: result.as_ref().ok().and_then(sensitivity),
             touched: Touched::of(call.cx.facts()),
             evidence,
+            policy: result.as_ref().err().and_then(policy),
             ..Self::entry(call, Stage::Outcome, pending)
         }
     }
@@ -291,6 +294,15 @@ fn told(failure: &Failure) -> Value {
         }
         Failure::InputRequired(_) => json!({ "inputRequired": true }),
     }
+}
+
+/// The policy that a refusal names.
+fn policy(failure: &Failure) -> Option<String> {
+    let (Failure::Refused(refusal) | Failure::Withheld(refusal)) = failure else {
+        return None;
+    };
+    let id = refusal.details.get("policyId")?.as_str()?;
+    (is_policy_id(id) && Text::new(id).is_ok_and(|text| text.as_str() == id)).then(|| id.to_owned())
 }
 
 /// The sensitivity that the labels of the result name.

@@ -73,6 +73,8 @@ pub(crate) struct Entry {
     pub(crate) touched: Vec<String>,
     /// A salted digest of what was sent or answered.
     pub(crate) evidence: Option<String>,
+    /// The policy that decided, where another than audit's own is known.
+    pub(crate) policy: Option<String>,
 }
 
 /// A record, and the chain it was appended to.
@@ -248,7 +250,7 @@ impl Recorder {
                 ("drift_status", "none"),
                 ("severity", if entry.flagged { "low" } else { "info" }),
                 ("quarantine_decision", decision),
-                ("policy_id", POLICY),
+                ("policy_id", entry.policy.as_deref().unwrap_or(POLICY)),
                 ("evidence_hash", evidence),
             ];
             let data: rusqlite::Result<Data> = words

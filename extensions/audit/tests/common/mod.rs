@@ -141,6 +141,12 @@ pub enum GuardError {
     /// It must not be.
     #[error(code = 4200, "not this one")]
     NotAllowed {},
+    /// A policy says so.
+    #[error(code = 4201, "policy {policy_id} says no")]
+    Denied {
+        /// Which.
+        policy_id: String,
+    },
 }
 
 /// A block further in than audit.
@@ -175,6 +181,11 @@ impl Block for Guard {
                     }
                     None => Before::Proceed,
                 },
+                Some("policy") => {
+                    Before::Refuse(Refusal::of::<GuardingExtension, _>(&GuardError::Denied {
+                        policy_id: "example.org/opening-hours@2".into(),
+                    }))
+                }
                 Some("reject") => Before::Reject(RpcError::new(-32602, "malformed")),
                 Some("break") => panic!("planned"),
                 Some("inner record fails") => {
