@@ -230,14 +230,14 @@ impl Contract {
         }
         for key in self.meta_keys {
             let name = key.key.rsplit('/').next().unwrap_or(key.key);
-            // One key may stand in several places, with a type for each.
-            let places = self.meta_keys.iter().filter(|other| other.key == key.key);
-            let place = if places.count() > 1 {
+            // One key may mean one thing in a request and another in a result.
+            let twice = self.meta_keys.iter().filter(|k| k.key == key.key).count() > 1;
+            let place = if twice {
                 pascal(key.place)
             } else {
                 String::new()
             };
-            entries.push((place + &format!("{}Meta", pascal(name)), &key.value));
+            entries.push((format!("{}{place}Meta", pascal(name)), &key.value));
         }
         let entries: Vec<(&str, &TypeSchema)> = entries
             .iter()
