@@ -14,8 +14,12 @@ use wires::wire::{Carrier, Client};
 
 /// Every extension that ships.
 const SHIPPED: &[&str] = &[
+    "io.github.mcp-ext/audit",
     "io.github.mcp-ext/citations",
+    "io.github.mcp-ext/confirm",
+    "io.github.mcp-ext/consent",
     "io.github.mcp-ext/healthcare-fhir",
+    "io.github.mcp-ext/idempotency",
     "io.github.mcp-ext/labels",
     "io.github.mcp-ext/policy",
 ];
@@ -31,6 +35,23 @@ fn extensions() -> ExtensionSet {
     let fhir = FhirServer::new(FhirStore::bundled().unwrap()).unwrap();
     let enable = FhirExtension::provide(fhir).settings(FhirSettings::r4());
     ExtensionSet::builder().enable(enable).build().unwrap()
+}
+
+/// Every extension that ships with something to call.
+fn everything() -> ExtensionSet {
+    use mcp_ext::audit::Audit;
+    use mcp_ext::consent::{Consent, Register};
+    use mcp_ext::idempotency::Idempotency;
+    let store = mcp_ext::store::Store::in_memory().unwrap();
+    let fhir = FhirServer::new(FhirStore::bundled().unwrap()).unwrap();
+    let register = Register::new(store.clone()).unwrap();
+    ExtensionSet::builder()
+        .enable(FhirExtension::provide(fhir).settings(FhirSettings::r4()))
+        .enable(Audit::new(&store).unwrap().enable())
+        .enable(Consent::new(register, |_| None).enable())
+        .enable(Idempotency::new(&store).unwrap().enable())
+        .build()
+        .unwrap()
 }
 
 #[track_caller]
@@ -130,10 +151,10 @@ async fn nothing_declared_is_enough_on_the_wire() {
                 .iter()
                 .map(|id| (id.to_string(), json!({})))
                 .collect();
-            let server = Plain.with_extensions(extensions()).unwrap();
+            let server = Plain.with_extensions(everything()).unwrap();
             let mut client = Client::connect(server, carrier, era, Some(declared)).await;
             for contract in shipped() {
-                // Blocks have nothing that is called.
+                // Some blocks have nothing that is called.
                 let Some(item) = contract.items.iter().find_map(|item| item.method) else {
                     continue;
                 };
