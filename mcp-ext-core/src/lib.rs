@@ -39,6 +39,7 @@ pub use error::{ErrorSpec, ExtensionError};
 pub use extension::{Enable, Extension, HandlerResult, NoParams, NoSettings, Settings};
 pub use id::ExtensionId;
 pub use limits::Limits;
+#[cfg(feature = "macros")]
 pub use mcp_ext_macros::{ExtensionError, extension, handlers, settings};
 pub use negotiated::Negotiated;
 pub use observe::Observer;

@@ -43,7 +43,7 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
     compare(
         "write: one insert",
         rounds,
-        || Ok(block_on(store.write(|db| insert_effect(db))).map(drop)?),
+        || Ok(block_on(store.write(insert_effect)).map(drop)?),
         || Ok(transaction(&hand, insert_effect)?),
     )?;
     compare(
@@ -100,7 +100,7 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
     compare(
         "read: one row by its key (no fsync on either side)",
         rounds,
-        || Ok(block_on(store.read(|db| get(db))).map(drop)?),
+        || Ok(block_on(store.read(get)).map(drop)?),
         || {
             let transaction = hand.unchecked_transaction()?;
             get(&transaction)?;
