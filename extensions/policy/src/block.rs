@@ -14,7 +14,7 @@ use mcp_ext_labels::{Label, Labels, Line, Member};
 use mcp_ext_values::{Clock, Random, SystemClock, SystemRandom};
 use serde_json::Value;
 
-use crate::confirm::{self, Answer, Seal};
+use crate::confirm::{self, Answer, ConfirmationKey, Seal};
 use crate::contract::{self, Applied, PolicyError, PolicyExtension};
 use crate::decision::{Decision, Effect, PolicyId};
 use crate::engine::{EngineFailure, PolicyEngine, Question, Stage, ask};
@@ -124,7 +124,7 @@ impl Policy {
     /// Seals questions to a person with this key, so that another process of the server can take the answer. Without it
     /// the key is made at random on first use.
     #[must_use]
-    pub fn confirmation_key(mut self, key: [u8; 32]) -> Self {
+    pub fn confirmation_key(mut self, key: ConfirmationKey) -> Self {
         self.seal = Arc::new(Seal::with(key));
         self
     }

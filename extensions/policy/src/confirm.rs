@@ -2,13 +2,9 @@
 
 use std::sync::OnceLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use mcp_ext_core::block::{BlockCall, Elicitation, InputRequired};
 use mcp_ext_labels::Line;
-use mcp_ext_values::Random;
+use mcp_ext_values::{Key, Random};
 use serde_json::{Value, json};
 
 use crate::decision::Decision;
@@ -19,28 +15,28 @@ const KEY: &str = "policy";
 /// How long a confirmation holds, in milliseconds.
 pub(crate) const HOLDS_MS: i64 = 300_000;
 
-const NONCE_BYTES: usize = 24;
+/// What a [`ConfirmationKey`] is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Confirmations {}
 
-/// Longest state that is read.
-const MAX_STATE: usize = 256;
+/// The secret that seals questions to a person. Servers that share it can finish each other's.
+pub type ConfirmationKey = Key<Confirmations>;
 
-/// The key that seals the state. Servers that share it can finish each other's questions.
+/// The key that seals the state, once there is one.
 #[derive(Default)]
-pub(crate) struct Seal(OnceLock<[u8; 32]>);
+pub(crate) struct Seal(OnceLock<ConfirmationKey>);
 
 impl Seal {
-    pub(crate) fn with(key: [u8; 32]) -> Self {
+    pub(crate) fn with(key: ConfirmationKey) -> Self {
         Self(OnceLock::from(key))
     }
 
-    fn cipher(&self, random: &dyn Random) -> Option<XChaCha20Poly1305> {
+    fn key(&self, random: &dyn Random) -> Option<&ConfirmationKey> {
         if self.0.get().is_none() {
-            let mut key = [0; 32];
-            random.fill(&mut key).ok()?;
             // Another call may have been first: its key counts.
-            let _ = self.0.set(key);
+            let _ = self.0.set(Key::random_from(random).ok()?);
         }
-        self.0.get().map(|key| XChaCha20Poly1305::new(key.into()))
+        self.0.get()
     }
 }
 
@@ -78,16 +74,10 @@ pub(crate) fn seal(
     decision: &Decision,
     now: i64,
 ) -> Option<String> {
-    let mut sealed = vec![0; NONCE_BYTES];
-    random.fill(&mut sealed).ok()?;
-    let nonce = XNonce::try_from(sealed.as_slice()).ok()?;
-    let payload = Payload {
-        msg: &now.saturating_add(HOLDS_MS).to_le_bytes(),
-        aad: &binding(call, decision),
-    };
-    let text = seal.cipher(random)?.encrypt(&nonce, payload).ok()?;
-    sealed.extend_from_slice(&text);
-    Some(URL_SAFE_NO_PAD.encode(sealed))
+    let until = now.saturating_add(HOLDS_MS).to_le_bytes();
+    let key = seal.key(random)?;
+    key.seal_bytes(random, &binding(call, decision), &until)
+        .ok()
 }
 
 /// Whether the call brings the answer to a question about it.
@@ -106,15 +96,9 @@ pub(crate) fn answer(
         return Answer::NotConfirmed;
     }
     let open = || -> Option<i64> {
-        let state = input.state.as_deref().filter(|s| s.len() <= MAX_STATE)?;
-        let sealed = URL_SAFE_NO_PAD.decode(state).ok()?;
-        let (nonce, text) = sealed.split_at_checked(NONCE_BYTES)?;
-        let payload = Payload {
-            msg: text,
-            aad: &binding(call, decision),
-        };
-        let nonce = XNonce::try_from(nonce).ok()?;
-        let plain = seal.cipher(random)?.decrypt(&nonce, payload).ok()?;
+        let key = seal.key(random)?;
+        let state = input.state.as_deref()?;
+        let plain = key.open_bytes(state, &binding(call, decision)).ok()?;
         Some(i64::from_le_bytes(plain.try_into().ok()?))
     };
     match open() {

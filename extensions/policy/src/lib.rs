@@ -19,6 +19,8 @@ mod rules;
 
 #[cfg(feature = "server")]
 pub use block::{Decided, Policy};
+#[cfg(feature = "server")]
+pub use confirm::{ConfirmationKey, Confirmations};
 pub use contract::{Applied, PolicyError, PolicyExtension};
 pub use decision::{Decision, Effect, Narrow, NotADecision, NotAPolicyId, PolicyId};
 #[cfg(feature = "server")]

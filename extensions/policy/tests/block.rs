@@ -10,7 +10,8 @@ use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::{BlockName, Extension, Principal};
 use mcp_ext_labels::{Label, Labels, Regulation, Sensitivity};
 use mcp_ext_policy::{
-    Decision, Effect, EngineError, Policy, PolicyEngine, PolicyExtension, PolicyId, Question, Stage,
+    ConfirmationKey, Decision, Effect, EngineError, Policy, PolicyEngine, PolicyExtension,
+    PolicyId, Question, Stage,
 };
 use mcp_ext_values::{ManualClock, SeededRandom};
 use serde_json::{Value, json};
@@ -541,7 +542,7 @@ async fn a_confirmation_is_good_for_the_call_it_was_given_for() {
     }
     // Another server, with another key.
     let (policy, _) = confirming();
-    let elsewhere = Server::new(policy.confirmation_key([9; 32]));
+    let elsewhere = Server::new(policy.confirmation_key(ConfirmationKey::from_bytes([9; 32])));
     let again = call
         .clone()
         .answering(accept(), state.clone())
