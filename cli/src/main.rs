@@ -1,5 +1,6 @@
 //! The `mcp-ext` command: see extensions work, serve them, put them in front of any server, list them.
 
+mod audit;
 mod demo;
 mod list;
 mod serve;
@@ -31,6 +32,8 @@ Examples:
   mcp-ext wrap --enable healthcare --data bundled --listen 127.0.0.1:8080 --upstream http://127.0.0.1:9000/mcp
                                                  the same over Streamable HTTP, as a reverse proxy
   mcp-ext list                                   which extensions this program knows
+  mcp-ext audit verify calls.jsonl --head head.json
+                                                 whether an exported audit log is as it was written
 
 Exit codes: 0 all is well, 1 something failed (the message says what), 2 wrong usage.";
 
@@ -40,6 +43,7 @@ enum Command {
     Serve(serve::Args),
     Wrap(wrap::Args),
     List(list::Args),
+    Audit(audit::Args),
 }
 
 #[tokio::main]
@@ -49,6 +53,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).await.map(|()| true),
         Command::Wrap(args) => wrap::run(args).await.map(|()| true),
         Command::List(args) => list::run(&args).map(|()| true),
+        Command::Audit(args) => audit::run(&args),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use mcp_ext::audit::Audit;
 use mcp_ext::citations::{Citations, CitationsExtension};
 use mcp_ext::healthcare::{
     AccessScope, CursorKey, FhirExtension, FhirServer, FhirSettings, FhirStore,
 };
 use mcp_ext::labels::{Labels, LabelsExtension};
+use mcp_ext::store::Store;
 use mcp_ext::{Contract, Extension, ExtensionSet};
 
 use crate::Error;
@@ -62,6 +64,11 @@ pub struct Enabled {
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
 
+    /// Record every call in this file, a SQLite log that shows whether it was changed; `mcp-ext audit` exports and verifies
+    /// it. Records hold digests and pseudonyms, never arguments or results.
+    #[arg(long, value_name = "FILE")]
+    pub audit: Option<PathBuf>,
+
     /// A file with the key that seals page cursors: 64 hexadecimal digits. Otherwise it is taken from the environment
     /// variable MCP_EXT_CURSOR_KEY, or made at each start, and cursors end with the process.
     #[arg(long, value_name = "FILE")]
@@ -78,6 +85,7 @@ impl Enabled {
             names: Name::ALL.to_vec(),
             data: Some("bundled".to_owned()),
             settings: None,
+            audit: None,
             cursor_key: None,
         }
     }
@@ -103,6 +111,12 @@ impl Enabled {
         }
         if on(Name::Citations) {
             builder = builder.enable(citations.enable());
+        }
+        if let Some(path) = &self.audit {
+            let at = |e: &dyn std::fmt::Display| format!("--audit {}: {e}", path.display());
+            let store = Store::open(path).map_err(|e| at(&e))?;
+            let audit = Audit::new(&store).map_err(|e| at(&e))?;
+            builder = builder.enable(audit.everywhere().enable());
         }
         Ok(builder.build()?)
     }

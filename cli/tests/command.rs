@@ -133,6 +133,7 @@ fn list_prints_json_in_a_pipe() {
     assert_eq!(
         ids,
         [
+            "io.github.mcp-ext/audit",
             "io.github.mcp-ext/citations",
             "io.github.mcp-ext/healthcare-fhir",
             "io.github.mcp-ext/labels"
@@ -140,7 +141,7 @@ fn list_prints_json_in_a_pipe() {
         "each linked contract once"
     );
     assert_eq!(
-        all[1]["tools"],
+        all[2]["tools"],
         json!(["fhir_capabilities", "fhir_search", "fhir_read"])
     );
     let chains: Value = serde_json::from_slice(&run(&["list", "--chains"]).stdout).unwrap();
@@ -396,5 +397,75 @@ fn a_settings_file_is_advertised_and_its_faults_are_told() {
             text(&output.stderr)
         );
     }
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn calls_are_recorded_exported_and_verified_and_a_changed_or_cut_export_shows() {
+    let dir = std::env::temp_dir().join(format!("mcp-ext-audit-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let (log, export, head) = (path("log.db"), path("calls.jsonl"), path("head.json"));
+    let mut child = Command::new(BIN)
+        .args(["serve", "--enable", "healthcare", "--data", "bundled"])
+        .args(["--audit", &log])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    for kind in ["Patient", "Observation"] {
+        let call = json!({"jsonrpc": "2.0", "id": kind, "method": "tools/call", "params": {
+            "name": "fhir_search",
+            "arguments": {"type": kind, "count": 1},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities": {},
+            },
+        }});
+        writeln!(input, "{call}").unwrap();
+    }
+    drop(input);
+    let served = child.wait_with_output().unwrap();
+    assert_eq!(text(&served.stdout).lines().count(), 2);
+
+    let output = run(&["audit", "export", &log, "--to", &export, "--head", &head]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let whole = std::fs::read_to_string(&export).unwrap();
+    assert_eq!(
+        whole.lines().count(),
+        4,
+        "an intent and an outcome of each call"
+    );
+    assert!(!whole.contains("Patient"), "arguments are not recorded");
+
+    let verify = |content: &str| {
+        std::fs::write(&export, content).unwrap();
+        let output = run(&["audit", "verify", &export, "--head", &head]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.success(), report)
+    };
+    let (success, report) = verify(&whole);
+    assert!(
+        success && report["ok"] == true && report["records"] == 4,
+        "{report}"
+    );
+    let (success, report) = verify(&whole.replacen("fhir_search", "fhir_read", 1));
+    assert!(!success && report["firstBroken"]["index"] == 0, "{report}");
+    assert_eq!(report["firstBroken"]["reason"], "hash_mismatch");
+    let cut: String = whole
+        .lines()
+        .take(3)
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let (success, report) = verify(&cut);
+    assert!(
+        !success && report["firstBroken"]["reason"] == "cut",
+        "{report}"
+    );
+
+    let output = run(&["audit", "export", &path("nothing.db")]);
+    assert!(!output.status.success() && text(&output.stderr).contains("there is no such log"));
     std::fs::remove_dir_all(&dir).unwrap();
 }

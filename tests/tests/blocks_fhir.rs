@@ -417,8 +417,8 @@ async fn a_cursor_does_not_outlive_its_scope() {
 /// Every call is recorded, the denied ones too, and the records hold nothing of the data.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_call_is_audited_and_so_is_every_denial() {
-    use mcp_ext_audit::{Audit, CALLER_GOVERNANCE, Outcome, Record, Scalar, Verifier, verify};
-    let audit = Audit::new(&mcp_ext_store::Store::in_memory().unwrap()).unwrap();
+    use mcp_ext::audit::{Audit, CALLER_GOVERNANCE, Outcome, Record, Scalar, Verifier, verify};
+    let audit = Audit::new(&mcp_ext::store::Store::in_memory().unwrap()).unwrap();
     let rules = Rules::new(
         "ward",
         "1",
