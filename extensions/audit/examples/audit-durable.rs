@@ -1,0 +1,193 @@
+//! What an audited call costs beside the same rows written by hand: same tables, triggers and pragmas, taking turns.
+//!
+//! `cargo run --release -p mcp-ext-audit --features server --example audit-durable [ROUNDS] [DIRECTORY]`
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures_lite::future::block_on;
+use mcp_ext_audit::Audit;
+use mcp_ext_core::protocol::Era;
+use mcp_ext_core::request::{Incoming, Params, Target};
+use mcp_ext_core::{ExtensionSet, Route, ToolCx, extension, handlers};
+use mcp_ext_store::Store;
+use mcp_ext_store::rusqlite::{self, Connection};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Grows the log to its full size, so that both sides write into a file that no longer grows.
+const WARM_UP: &str = "CREATE TABLE warm_up (x); INSERT INTO warm_up VALUES (zeroblob(8000000)); DELETE FROM warm_up;";
+
+/// Calls in one turn.
+const TURN: u32 = 50;
+
+/// What to order.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Order {
+    item: String,
+}
+
+/// Sells things.
+#[extension(id = "com.example/shop", needs(Audit))]
+pub trait Shop {
+    /// Places an order.
+    #[tool]
+    async fn place_order(
+        &self,
+        cx: &ToolCx<ShopExtension>,
+        order: Order,
+    ) -> Result<Order, Infallible>;
+}
+
+struct Till(Store);
+
+#[handlers]
+impl Shop for Till {
+    async fn place_order(
+        &self,
+        cx: &ToolCx<ShopExtension>,
+        order: Order,
+    ) -> Result<Order, Infallible> {
+        let item = order.item.clone();
+        let written = self
+            .0
+            .unit(cx.facts())
+            .execute(move |db| insert(db, &item))
+            .await;
+        if let Err(error) = written {
+            eprintln!("{error}");
+        }
+        Ok(order)
+    }
+}
+
+fn insert(db: &Connection, item: &str) -> rusqlite::Result<usize> {
+    db.prepare_cached("INSERT INTO orders (item) VALUES (?1)")?
+        .execute([item])
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let rounds: usize = arguments.next().map_or(Ok(20), |n| n.parse())?;
+    let directory = arguments
+        .next()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let directory = directory.join(format!("audit-durable-{}", std::process::id()));
+    std::fs::create_dir_all(&directory)?;
+    let result = run(&directory, rounds);
+    std::fs::remove_dir_all(&directory)?;
+    result
+}
+
+/// A store with the tables of the log and of the shop.
+fn store(file: &Path) -> Result<(Store, Audit), Box<dyn Error>> {
+    let store = Store::open(file)?;
+    store.migrate(
+        "shop",
+        &["CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT NOT NULL)"],
+    )?;
+    let audit = Audit::new(&store)?;
+    Ok((store, audit))
+}
+
+fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
+    let (ours, audit) = store(&directory.join("ours.sqlite"))?;
+    ours.write_blocking(|db| db.execute_batch(WARM_UP))?;
+    let set = ExtensionSet::builder()
+        .enable(ShopExtension::provide(Till(ours)))
+        .enable(audit.enable())
+        .build()?;
+    let file = directory.join("hand.sqlite");
+    drop(store(&file)?);
+    let hand = Connection::open(&file)?;
+    hand.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
+         PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+         INSERT INTO audit_segment (name, tenant) VALUES ('seg_hand', '-');
+         INSERT INTO audit_subject (kind, tenant, name, pseudonym) VALUES ('principal', '-', '-', 'sub_hand');",
+    )?;
+    hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT"))?;
+    let mut calls = 0;
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for round in 0..2 * rounds {
+        let began = Instant::now();
+        // Ours, hand, hand, ours, and so on.
+        if matches!(round % 4, 0 | 3) {
+            for _ in 0..TURN {
+                call(&set)?;
+            }
+            a.push(began.elapsed() / TURN);
+        } else {
+            for _ in 0..TURN {
+                calls += 1;
+                by_hand(&hand, calls)?;
+            }
+            b.push(began.elapsed() / TURN);
+        }
+    }
+    let median = |times: &mut Vec<Duration>| {
+        times.sort_unstable();
+        times
+            .get(times.len() / 2)
+            .map_or(0.0, Duration::as_secs_f64)
+    };
+    let (a, b) = (median(&mut a), median(&mut b));
+    println!(
+        "an audited call with an effect, two transactions: {:.0} us, by hand {:.0} us, ratio {:.2}",
+        a * 1e6,
+        b * 1e6,
+        a / b
+    );
+    Ok(())
+}
+
+fn call(set: &ExtensionSet) -> Result<(), Box<dyn Error>> {
+    let incoming = Incoming::new(Era::Modern, Target::Tool("place_order")).params(Params::Value(
+        json!({"item": "an item of the usual length"}),
+    ));
+    match set.route(incoming) {
+        Route::Call(pending) => block_on(pending.run()).map(drop).map_err(Into::into),
+        other => Err(format!("{other:?}").into()),
+    }
+}
+
+/// The same rows, with texts of the same length instead of records.
+fn by_hand(db: &Connection, call: u32) -> rusqlite::Result<()> {
+    let run = |sql| db.prepare_cached(sql)?.execute([]);
+    let name = format!("{call:036}");
+    run("BEGIN IMMEDIATE")?;
+    db.prepare_cached(
+        "INSERT INTO audit_call (name, principal, salt) VALUES (?1, 'sub_hand', ?2)",
+    )?
+    .execute((&name, [7_u8; 32]))?;
+    append(db, &name, "intent", call)?;
+    run("COMMIT")?;
+    run("BEGIN IMMEDIATE")?;
+    insert(db, "an item of the usual length")?;
+    append(db, &name, "outcome", call)?;
+    run("COMMIT")?;
+    Ok(())
+}
+
+fn append(db: &Connection, name: &str, stage: &str, call: u32) -> rusqlite::Result<usize> {
+    let (seq, previous): (i64, Option<String>) = db
+        .prepare_cached(
+            "SELECT seq, event_hash FROM audit_record WHERE segment = 1 ORDER BY seq DESC LIMIT 1",
+        )?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .or_else(|e| match e {
+            rusqlite::Error::QueryReturnedNoRows => Ok((0, None)),
+            e => Err(e),
+        })?;
+    let line = format!("{:0850}", seq + 1);
+    let digest = format!("{:064}", seq + 1);
+    let event = format!("{stage:>8}-{call:027}");
+    db.prepare_cached(
+        "INSERT INTO audit_record (segment, seq, event_id, principal, call, stage, event_hash, previous_hash, line)
+         VALUES (1, ?1, ?2, 'sub_hand', ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute((seq + 1, event, name, stage, digest, previous, line))
+}
