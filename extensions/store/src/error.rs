@@ -47,6 +47,27 @@ pub enum StoreError {
         /// The newest version known here.
         known: i64,
     },
+    /// A step that the file has had is not the one this program has.
+    #[error(
+        "the steps of schema `{name}` that the store has had (version {version}) are not these; a released step must not change: restore it, and add another"
+    )]
+    Changed {
+        /// The schema.
+        name: &'static str,
+        /// Its version in the file.
+        version: i64,
+    },
+    /// A step of a schema is refused by SQLite. Nothing was done.
+    #[error("step {step} of schema `{name}` is refused: {source}")]
+    Migration {
+        /// The schema.
+        name: &'static str,
+        /// The step, counted from one.
+        step: usize,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// Its turn did not come in time. Nothing was done.
     #[error("{}", busy(*with, *waited))]
     Busy {
@@ -98,6 +119,8 @@ impl StoreError {
             Self::Open { .. } => "store_not_opened",
             Self::NotWal { .. } => "store_not_wal",
             Self::Newer { .. } => "store_newer",
+            Self::Changed { .. } => "store_schema_changed",
+            Self::Migration { .. } => "store_migration_failed",
             Self::Busy { .. } => "store_busy",
             Self::RolledBack => "store_rolled_back",
             Self::Finished => "store_unit_finished",

@@ -1,6 +1,9 @@
 //! Named schemas in one file, each brought up to date once.
 
+use std::cell::Cell;
+
 use rusqlite::OptionalExtension as _;
+use sha2::{Digest as _, Sha256};
 
 use crate::error::StoreError;
 use crate::store::Store;
@@ -19,41 +22,67 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// [`StoreError::Newer`] when the file has had more steps than these; else what SQLite says.
+    /// [`StoreError::Newer`] when the file has had more steps than these, [`StoreError::Changed`] when those it has had are
+    /// not these, [`StoreError::Migration`] when SQLite refuses a step; else what SQLite says.
     pub fn migrate(&self, name: &'static str, steps: &[&str]) -> Result<(), StoreError> {
         let known = i64::try_from(steps.len()).unwrap_or(i64::MAX);
-        let version = self.write_blocking(|db| {
+        let step = Cell::new(0);
+        let migrated = self.write_blocking(|db| {
             db.execute_batch(
-                "CREATE TABLE IF NOT EXISTS mcp_ext_schema (name TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL)",
+                "CREATE TABLE IF NOT EXISTS mcp_ext_schema
+                     (name TEXT PRIMARY KEY NOT NULL, version INTEGER NOT NULL, steps BLOB NOT NULL)",
             )?;
-            let version: i64 = db
+            let had: Option<(i64, Vec<u8>)> = db
                 .query_row(
-                    "SELECT version FROM mcp_ext_schema WHERE name = ?1",
+                    "SELECT version, steps FROM mcp_ext_schema WHERE name = ?1",
                     [name],
-                    |row| row.get(0),
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
-                .optional()?
-                .unwrap_or(0);
+                .optional()?;
+            let (version, had) = had.unwrap_or_else(|| (0, digest(&[])));
             let done = usize::try_from(version).unwrap_or(usize::MAX);
-            for step in steps.iter().skip(done) {
-                db.execute_batch(step)?;
+            let same = steps.get(..done).is_none_or(|steps| digest(steps) == had);
+            if !same {
+                return Ok((version, same));
+            }
+            for (at, sql) in steps.iter().enumerate().skip(done) {
+                step.set(at + 1);
+                db.execute_batch(sql)?;
             }
             if version < known {
                 db.execute(
-                    "INSERT INTO mcp_ext_schema (name, version) VALUES (?1, ?2)
-                     ON CONFLICT (name) DO UPDATE SET version = excluded.version",
-                    (name, known),
+                    "INSERT INTO mcp_ext_schema (name, version, steps) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (name) DO UPDATE SET version = excluded.version, steps = excluded.steps",
+                    (name, known, digest(steps)),
                 )?;
             }
-            Ok(version)
-        })?;
-        if version > known {
-            return Err(StoreError::Newer {
+            Ok((version, same))
+        });
+        match migrated {
+            Ok((version, _)) if version > known => Err(StoreError::Newer {
                 name,
                 version,
                 known,
-            });
+            }),
+            Ok((version, false)) => Err(StoreError::Changed { name, version }),
+            Ok(_) => Ok(()),
+            Err(StoreError::Sqlite(source)) if step.get() > 0 => Err(StoreError::Migration {
+                name,
+                step: step.get(),
+                source,
+            }),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
+}
+
+/// What a file remembers of the steps it has had.
+fn digest(steps: &[&str]) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    for step in steps {
+        // With its length, so that no two lists of steps run together to the same bytes.
+        hash.update((step.len() as u64).to_be_bytes());
+        hash.update(step);
+    }
+    hash.finalize().to_vec()
 }

@@ -109,3 +109,46 @@ fn the_pragmas_hold_on_every_connection() {
         .unwrap();
     assert_eq!(mode, "wal");
 }
+
+#[test]
+fn a_released_step_that_changed_and_a_step_that_is_refused_are_named() {
+    let store = Store::in_memory().unwrap();
+    let first = "CREATE TABLE notes (text TEXT)";
+    store.migrate("notes", &[first]).unwrap();
+    store.migrate("notes", &[first]).unwrap();
+    let changed = store
+        .migrate("notes", &["CREATE TABLE notes (text TEXT, at INTEGER)"])
+        .unwrap_err();
+    assert!(
+        matches!(
+            changed,
+            StoreError::Changed {
+                name: "notes",
+                version: 1
+            }
+        ),
+        "{changed}"
+    );
+    let refused = store
+        .migrate("notes", &[first, "ALTER TABLE note ADD COLUMN at INTEGER"])
+        .unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            StoreError::Migration {
+                name: "notes",
+                step: 2,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused.to_string().contains("no such table: note"),
+        "{refused}"
+    );
+    // Nothing of it was done.
+    store
+        .migrate("notes", &[first, "ALTER TABLE notes ADD COLUMN at INTEGER"])
+        .unwrap();
+}
