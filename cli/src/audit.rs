@@ -131,9 +131,13 @@ fn exported(
         }
     };
     let records: Box<dyn Write> = match to {
-        Some(path) => {
-            Box::new(File::create_new(path).map_err(|e| format!("{}: {e}", path.display()))?)
-        }
+        Some(path) => Box::new(File::create_new(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::AlreadyExists => format!(
+                "{} exists, and an export never overwrites; choose another name",
+                path.display()
+            ),
+            _ => format!("{}: {e}", path.display()),
+        })?),
         None => Box::new(std::io::stdout().lock()),
     };
     let mut records = std::io::BufWriter::new(records);

@@ -123,15 +123,21 @@ impl Enabled {
 
     /// What a person who starts a server should know of these settings.
     pub fn hints(&self) -> Vec<String> {
+        let mut hints = Vec::new();
         let random = self.cursor_key.is_none() && std::env::var_os(CURSOR_KEY).is_none();
         if random && self.names.contains(&Name::Healthcare) {
-            vec![format!(
+            hints.push(format!(
                 "page cursors end with this process, since their key was made at this start; \
                  --cursor-key FILE or {CURSOR_KEY} keeps them"
-            )]
-        } else {
-            Vec::new()
+            ));
         }
+        if !self.names.is_empty() && !self.names.contains(&Name::Healthcare) {
+            hints.push(
+                "labels and citations have nothing to stand on; add `--enable healthcare` too"
+                    .to_owned(),
+            );
+        }
+        hints
     }
 
     fn fhir_store(&self) -> Result<FhirStore, Error> {

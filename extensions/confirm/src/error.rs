@@ -86,7 +86,7 @@ pub enum ConfirmError {
     )]
     StoreFailed,
     /// What would happen cannot be told now.
-    #[error(code = 46010, retryable, "nothing was done: {message}")]
+    #[error(code = 46010, "nothing was done: {message}")]
     NoPreview {
         /// Why, and what to do.
         message: String,

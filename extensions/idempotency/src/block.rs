@@ -554,13 +554,25 @@ fn replayed(call: &BlockCall<'_>, mut outcome: BlockOutcome, first_at: i64) -> B
         // A member of the item's own is left alone.
         members.entry(MEMBER).or_insert_with(|| replay.clone());
     };
+    let mut anew = false;
     match &mut outcome.result {
         Ok(Value::Object(members)) => mark(members),
-        Err(Failure::Own { details, .. }) => mark(details),
+        Err(Failure::Own {
+            details, retryable, ..
+        }) => {
+            mark(details);
+            // The same call with the same key would only bring this answer again.
+            anew = std::mem::take(retryable);
+        }
         _ => {}
     }
+    let anew = if anew {
+        " To try anew, send a new idempotencyKey."
+    } else {
+        ""
+    };
     outcome.notes.push(format!(
-        "Replayed: a call with this idempotencyKey was run at {first_at}, and this is its answer; nothing was done again."
+        "Replayed: a call with this idempotencyKey was run at {first_at}, and this is its answer; nothing was done again.{anew}"
     ));
     if call.cx.settings_of::<IdempotencyExtension>().is_some() {
         outcome.meta.insert(NAME.to_owned(), replay);

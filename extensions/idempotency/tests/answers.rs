@@ -123,10 +123,15 @@ fn an_error_of_the_handler_is_replayed_and_its_effect_is_rolled_back() {
                 let order = json!({"idempotencyKey": "k", "what": what});
                 let first = rig.tool(tool, order.clone()).await;
                 let again = rig.tool(tool, order).await;
-                for answer in [&first, &again] {
+                // The same key only brings the answer again, so the replay does not ask for a retry.
+                for (answer, retryable) in [(&first, retryable), (&again, false)] {
                     assert_eq!(kind(answer), expected);
                     assert_eq!(answer["structuredContent"]["error"]["retryable"], retryable);
                 }
+                assert_eq!(
+                    text(&again).contains("send a new idempotencyKey"),
+                    retryable
+                );
                 assert_eq!(first["content"][0], again["content"][0]);
                 let details = &again["structuredContent"]["error"]["details"];
                 assert_eq!(details["idempotency"]["replayed"], true);

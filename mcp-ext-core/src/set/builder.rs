@@ -431,7 +431,7 @@ impl std::fmt::Display for BuildError {
             } => {
                 write!(
                     f,
-                    "{item} of {extension} needs the block {block}, which is not enabled; add it with .block(..)"
+                    "{item} of {extension} needs the block {block}, which is not enabled; enable its extension, as in .enable(audit.enable()), or add a block of your own with .block(..)"
                 )
             }
             Self::BlockProperty {
