@@ -21,6 +21,8 @@ examples! {
     BookAudit
     #[doc = include_str!("../../docs/src/blocks.md")]
     BookBlocks
+    #[doc = include_str!("../../docs/src/booking.md")]
+    BookBooking
     #[doc = include_str!("../../docs/src/call.md")]
     BookCall
     #[doc = include_str!("../../docs/src/checks.md")]
