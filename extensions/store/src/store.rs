@@ -1,7 +1,9 @@
 //! The store: its connections, and transactions of their own.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_lock::{Mutex, MutexGuardArc};
@@ -34,6 +36,19 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
+    detached: std::sync::Mutex<Detached>,
+}
+
+/// A write that nobody waits for, once it has its turn.
+type Job = Box<dyn FnOnce(&Inner, Turn) + Send>;
+
+/// The writes that nobody waits for.
+#[derive(Default)]
+struct Detached {
+    waiting: VecDeque<Job>,
+    /// Whether a thread works them off. Never more than one: whoever has the turn needs a thread to give it back, and many
+    /// that wait for the turn could take all there are.
+    worked_off: bool,
 }
 
 impl Store {
@@ -71,6 +86,7 @@ impl Store {
             clock: builder.clock,
             random: builder.random,
             probe: builder.probe,
+            detached: Default::default(),
         }))
     }
 
@@ -161,12 +177,14 @@ impl Store {
         G: FnOnce(Result<T, StoreError>) + Send + 'static,
         T: Send + 'static,
     {
-        let inner = self.0.clone();
-        blocking::unblock(move || {
-            let turn = inner.writer.lock_arc_blocking();
-            then(inner.transact(turn, f));
-        })
-        .detach();
+        let mut detached = self.0.detached();
+        detached
+            .waiting
+            .push_back(Box::new(move |inner, turn| then(inner.transact(turn, f))));
+        if !std::mem::replace(&mut detached.worked_off, true) {
+            let inner = self.0.clone();
+            blocking::unblock(move || inner.work_off()).detach();
+        }
     }
 
     /// Moves the log into the file and empties it, so that nothing deleted is left in it.
@@ -216,6 +234,24 @@ impl Inner {
         StoreError::Busy {
             with: BusyWith::ThisProcess,
             waited: self.wait,
+        }
+    }
+
+    fn detached(&self) -> std::sync::MutexGuard<'_, Detached> {
+        self.detached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work_off(&self) {
+        loop {
+            let mut detached = self.detached();
+            let Some(job) = detached.waiting.pop_front() else {
+                detached.worked_off = false;
+                return;
+            };
+            drop(detached);
+            let turn = self.writer.lock_arc_blocking();
+            // Nobody is there to be told of a panic, and the next one must still be written.
+            let _ = catch_unwind(AssertUnwindSafe(|| job(self, turn)));
         }
     }
 

@@ -523,3 +523,47 @@ fn a_detached_write_waits_for_its_turn() {
     assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true));
     assert_eq!(rows(&store), "one outer detached");
 }
+
+#[test]
+fn detached_writes_leave_threads_to_whoever_has_the_turn() {
+    let scratch = Scratch::new("units");
+    let store = store(&scratch);
+    let (done, is_done) = std::sync::mpsc::channel();
+    let (finished, is_finished) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        block_on(async {
+            let facts = Facts::default();
+            let unit = store.join(&facts, OUTER);
+            add(&unit, "one").await.unwrap();
+            // More than there are threads for blocking work, as when a client leaves that had many calls open.
+            for _ in 0..600 {
+                let done = done.clone();
+                store.write_detached(|_| Ok(()), move |result| done.send(result.is_ok()).unwrap());
+            }
+            let result = unit.finish(OUTER, true, insert("outer")).await;
+            finished.send((result, store)).unwrap();
+        });
+    });
+    let (result, store) = is_finished.recv_timeout(Duration::from_secs(20)).unwrap();
+    result.unwrap();
+    for _ in 0..600 {
+        assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true));
+    }
+    assert_eq!(rows(&store), "one outer");
+}
+
+#[test]
+fn a_detached_write_that_panics_does_not_hold_up_the_next() {
+    let scratch = Scratch::new("units");
+    let store = store(&scratch);
+    let (done, is_done) = std::sync::mpsc::channel();
+    store.write_detached(
+        |_| -> rusqlite::Result<()> { panic!("in a detached write") },
+        |_| {},
+    );
+    store.write_detached(insert("next"), move |result| {
+        done.send(result.is_ok()).unwrap()
+    });
+    assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true));
+    assert_eq!(rows(&store), "next");
+}
