@@ -159,7 +159,7 @@ fn object(params: Params<'_>) -> Result<JsonObject, Failure> {
     let value = match params {
         Params::Value(value) => value,
         Params::None => Value::Null,
-        Params::Raw(raw) => serde_json::from_str(raw.get()).map_err(|_| unreadable())?,
+        Params::Raw(raw) => value_of(raw)?,
     };
     match value {
         Value::Object(object) => Ok(object),
@@ -174,6 +174,11 @@ fn object(params: Params<'_>) -> Result<JsonObject, Failure> {
             }]))
         }
     }
+}
+
+/// Text of params as a value.
+pub(crate) fn value_of(raw: &serde_json::value::RawValue) -> Result<Value, Failure> {
+    serde_json::from_str(raw.get()).map_err(|_| unreadable())
 }
 
 // Well-formed text that makes no value: a frame may hold numbers and nesting that no reader takes.

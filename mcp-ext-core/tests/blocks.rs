@@ -445,3 +445,100 @@ fn two_blocks_with_one_argument_do_not_build() {
         "the blocks com.example/second and com.example/guard around place_order of com.example/shop both have a member word; use one of them there"
     );
 }
+
+// ---- arguments that are JSON and make no value -----------------------------------------------------------------------
+
+/// What to empty.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Empty {
+    /// Nothing else than this; when left out, all.
+    #[serde(default)]
+    only: Option<String>,
+}
+
+/// Empties shelves.
+#[extension(id = "com.example/shelves")]
+pub trait Shelves {
+    /// Empties a shelf.
+    #[tool(needs(Open))]
+    async fn empty_shelf(
+        &self,
+        cx: &ToolCx<ShelvesExtension>,
+        params: Empty,
+    ) -> Result<Receipt, std::convert::Infallible>;
+}
+
+#[handlers]
+impl Shelves for Till {
+    async fn empty_shelf(
+        &self,
+        _: &ToolCx<ShelvesExtension>,
+        params: Empty,
+    ) -> Result<Receipt, std::convert::Infallible> {
+        Ok(Receipt {
+            item: params.only.unwrap_or_else(|| "all".to_owned()),
+        })
+    }
+}
+
+/// A block that lets everything through.
+#[derive(Clone)]
+pub struct Open;
+
+/// Says nothing.
+#[extension(id = "com.example/open")]
+pub trait Opening {}
+
+#[handlers]
+impl Opening for Open {}
+
+impl BlockName for Open {
+    const NAME: &'static str = "com.example/open";
+}
+
+impl Block for Open {
+    fn name(&self) -> &'static str {
+        Self::NAME
+    }
+    fn place(&self) -> Place {
+        Place::POLICY
+    }
+    fn before<'a>(&'a self, _: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        Box::pin(async { Before::Proceed })
+    }
+    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_refused_and_not_taken_for_none() {
+    let set = ExtensionSet::builder()
+        .enable(ShelvesExtension::provide(Till))
+        .enable(OpeningExtension::provide(Open).around(Open))
+        .build()
+        .unwrap();
+    for arguments in [
+        r#"{"only":"tins","n":1e999}"#,
+        r#"{"only":"\ud800"}"#,
+        r#"{"only":"\udc00\ud800"}"#,
+    ] {
+        let raw = RawValue::from_string(format!(
+            r#"{{"name":"empty_shelf","arguments":{arguments},"_meta":{{
+                "io.modelcontextprotocol/protocolVersion":"2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities":{{}}}}}}"#
+        ))
+        .unwrap();
+        let frame = Frame::read("tools/call", Some(&raw)).unwrap();
+        let incoming = frame
+            .open(ProtocolRange::default(), SessionDeclaration::none(), None)
+            .unwrap();
+        let Route::Call(pending) = set.route(incoming) else {
+            panic!("not routed");
+        };
+        let result = Value::Object(block_on(pending.run()).unwrap().into_object().unwrap());
+        assert_eq!(result["isError"], true, "{arguments}: {result}");
+        let error = &result["structuredContent"]["error"];
+        assert_eq!(error["kind"], "invalid_params", "{arguments}: {result}");
+    }
+}

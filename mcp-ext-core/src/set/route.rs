@@ -339,7 +339,11 @@ async fn nested(
     // Blocks look at a value, and their `after` at the value of the result.
     let mut params = match std::mem::replace(&mut call.params, Params::None) {
         Params::Value(value) => value,
-        Params::Raw(raw) => serde_json::from_str(raw.get()).unwrap_or(Value::Null),
+        Params::Raw(raw) => match crate::handler::value_of(raw) {
+            Ok(value) => value,
+            // Blocks can decide nothing about what cannot be read, and for the handler it is not the same as no params.
+            Err(failure) => return Finished::plain(Err(failure)),
+        },
         Params::None => json!({}),
     };
     let arguments = chain.take_off(&mut params);
