@@ -270,7 +270,7 @@ impl Decimal {
         if digits.len() > MAX_DIGITS {
             return Err(DecimalError::TooLong { most: MAX_DIGITS });
         }
-        if exponent.abs() > MAX_RESULT_EXPONENT {
+        if !(-MAX_RESULT_EXPONENT..=MAX_RESULT_EXPONENT).contains(&exponent) {
             return Err(DecimalError::Exponent);
         }
         let zero = digits.iter().all(|&digit| digit == 0);
@@ -304,7 +304,7 @@ impl FromStr for Decimal {
                 power
                     .parse::<i64>()
                     .ok()
-                    .filter(|power| power.abs() <= MAX_EXPONENT)
+                    .filter(|power| (-MAX_EXPONENT..=MAX_EXPONENT).contains(power))
                     .ok_or(DecimalError::Exponent)?
             }
         };
@@ -735,6 +735,8 @@ mod tests {
             "--1",
             "１",
             "1e99999999999999999999",
+            "1e-9223372036854775808",
+            "1e9223372036854775807",
         ] {
             assert!(text.parse::<Decimal>().is_err(), "{text}");
         }
@@ -751,6 +753,10 @@ mod tests {
             power.times(&decimal("1e1")).map(|d| d.to_string()),
             Err(DecimalError::Exponent)
         );
+        for power in [i64::MIN, i64::MAX] {
+            let scaled = decimal("0.5").scaled_by(power);
+            assert_eq!(scaled, Err(DecimalError::Exponent), "{power}");
+        }
         let mut nines = decimal(&"9".repeat(1000));
         let grown = loop {
             match nines.times(&nines) {
