@@ -1,5 +1,6 @@
 //! Removing parts of a result. Nothing here can add or change a value.
 
+use mcp_ext_labels::Line;
 use serde_json::Value;
 
 /// Longest path, in bytes.
@@ -224,10 +225,26 @@ impl Removed {
     }
 }
 
-/// The beginning of a text as it stands in one line.
+/// The beginning of a text as it stands in one line, with no more and no less replaced than other blocks replace in theirs.
 fn as_shown(text: &str, most: usize) -> String {
-    text.chars()
-        .take(most)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let beginning: String = text.chars().take(most).collect();
+    Line::<{ usize::MAX }>::lossy(&beginning).to_string()
+}
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use super::remove;
+    use mcp_ext_labels::Line;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_removed_is_found_in_a_line_with_its_marks_of_direction_replaced() {
+        let name = "Ana\u{200f}\u{2028}Ives";
+        let mut value = json!({ "name": name });
+        let removed = remove(&mut value, &["/name".parse().unwrap()], &[]);
+        let line = Line::<80>::lossy(&format!("Source: a letter to {name}"));
+        assert!(removed.is_repeated_in(line.as_str()));
+        assert!(removed.is_repeated_in(&format!("Source: a letter to {name}")));
+        assert!(!removed.is_repeated_in("Source: a letter to Bex"));
+    }
 }
