@@ -74,6 +74,9 @@ pub struct Purpose {
 /// The `_meta` key of a request under which a client says its purpose.
 const PURPOSE: &str = "io.github.mcp-ext/purpose";
 
+/// The argument in which the consent block takes it from clients that cannot send `_meta`.
+const PURPOSE_ARGUMENT: &str = "purpose";
+
 impl<'a> Question<'a> {
     /// The extension the call belongs to.
     #[must_use]
@@ -96,7 +99,8 @@ impl<'a> Question<'a> {
     /// What the client says it calls for. A claim, not evidence: the consent block is what checks it.
     #[must_use]
     pub fn purpose(&self) -> Option<Purpose> {
-        let purpose = self.call.cx.meta().get(PURPOSE)?;
+        let in_meta = self.call.cx.meta().get(PURPOSE);
+        let purpose = in_meta.or_else(|| self.call.argument(PURPOSE_ARGUMENT))?;
         let text = |name: &str| purpose.get(name).and_then(Value::as_str);
         Some(Purpose {
             code: Line::new(text("code")?).ok()?,

@@ -355,11 +355,10 @@ impl Ceiling {
         self
     }
 
-    /// Whether a label is no higher. One that does not list all its marks is higher than any list.
+    /// Whether a label is no higher. One that does not list all its marks is higher than any limit.
     #[must_use]
     pub fn admits(&self, label: &Label) -> bool {
-        let lists = self.sensitivity.is_some() || self.regulated.is_some();
-        if lists && label.has_more() {
+        if label.has_more() && *self != Self::new() {
             return false;
         }
         self.sensitivity

@@ -119,6 +119,14 @@ async fn tenants_purposes_and_predicates() {
 }
 
 #[tokio::test]
+async fn a_purpose_in_the_arguments_is_no_way_around_a_rule() {
+    let server = server([Rule::allow("all"), Rule::deny("research").purpose("HRESCH")]);
+    let purpose = json!({ "system": "urn:x", "code": "HRESCH" });
+    let ask = Ask::tool("search", json!({ "purpose": purpose }));
+    assert_eq!(outcome(ask, &server).await, "denied test/research@1");
+}
+
+#[tokio::test]
 async fn a_denial_comes_before_everything() {
     let server = server([
         Rule::allow("all"),
@@ -188,7 +196,7 @@ async fn rules_that_ask_or_remove_narrow_as_well() {
 async fn labels_have_ceilings() {
     let code = |code: &str| Label::new().code(Code::new(CONFIDENTIALITY, code).unwrap());
     let pii = || Label::new().sensitive(Sensitivity::Pii);
-    let cases: [(Ceiling, Vec<Label>, Vec<Label>); 5] = [
+    let cases: [(Ceiling, Vec<Label>, Vec<Label>); 7] = [
         (
             Ceiling::new().confidentiality("N"),
             vec![Label::new(), code("L"), code("N"), pii()],
@@ -225,6 +233,17 @@ async fn labels_have_ceilings() {
                 Label::new().source(Source::UntrustedPublic),
                 Label::new().ai_authored(),
             ],
+        ),
+        // What could not be determined may be anything.
+        (
+            Ceiling::new().source(Source::TrustedPublic),
+            vec![Label::new().ai_authored()],
+            vec![Label::undetermined()],
+        ),
+        (
+            Ceiling::new().by_people(),
+            vec![Label::new().source(Source::UntrustedPublic)],
+            vec![Label::undetermined()],
         ),
         (
             Ceiling::new(),
