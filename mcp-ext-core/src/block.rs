@@ -190,6 +190,11 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A fact that a block puts into `cx.facts()` when it leaves it to the block that has calls confirmed, further in, to have
+/// this one confirmed: that block then asks, also where it would let the call pass unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MustConfirm;
+
 /// What a block decides before the handler.
 #[derive(Debug)]
 pub enum Before {

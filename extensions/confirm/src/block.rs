@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_ext_core::block::{
-    Before, Block, BlockCall, BlockName, BlockOutcome, Failure, Place, Property, Refusal,
+    Before, Block, BlockCall, BlockName, BlockOutcome, Failure, MustConfirm, Place, Property,
+    Refusal,
 };
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::faults::Fault;
@@ -111,7 +112,7 @@ impl Confirm {
         self
     }
 
-    /// Has only those calls confirmed; the others run. Every call when not set.
+    /// Has only those calls confirmed, and those that a policy wants confirmed; the others run. Every call when not set.
     #[must_use]
     pub fn when(mut self, call: impl Fn(&BlockCall<'_>) -> bool + Send + Sync + 'static) -> Self {
         self.when = Arc::new(call);
@@ -130,7 +131,9 @@ impl Confirm {
 
     /// Whether a call may run.
     async fn check(&self, call: &BlockCall<'_>) -> Before {
-        if !(self.when)(call) {
+        // A block further out may have left it to this one.
+        let must = call.cx.facts().get::<MustConfirm>().is_some();
+        if !must && !(self.when)(call) {
             return Before::Proceed;
         }
         // Nobody is asked about a call that would be refused afterwards.

@@ -6,11 +6,15 @@ mod common;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::{Ask, ID, LATER, Rig, ann, kind, text, token_of};
+use common::{Ask, GradesExtension, ID, LATER, Rig, ann, kind, text, token_of};
 use futures_lite::future::{block_on, poll_once};
 use mcp_ext_confirm::{Confirm, ConfirmKey, Offer, TitleAndArguments};
+use mcp_ext_core::ExtensionSet;
+use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, MustConfirm, Place};
+use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::protocol::Era;
-use mcp_ext_core::request::{Principal, Target};
+use mcp_ext_core::request::{BoxFuture, Principal, Target};
+use mcp_ext_idempotency::Idempotency;
 use serde_json::{Value, json};
 
 const TOOL: &str = "release_grades";
@@ -431,6 +435,49 @@ fn what_is_not_named_is_confirmed_where_the_server_says_so() {
         );
         let free = read().with("course", "free");
         assert_eq!(kind(&rig.ask(free).await.unwrap()), "ok");
+    });
+}
+
+/// A block further out that wants every call confirmed.
+struct Strict;
+
+impl Block for Strict {
+    fn name(&self) -> &'static str {
+        "com.example/strict"
+    }
+    fn place(&self) -> Place {
+        Place::POLICY
+    }
+    fn covers(&self, contract: &Contract, _: &Item) -> bool {
+        contract.id.as_str() == "com.example/grades"
+    }
+    fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        call.cx.facts().put(MustConfirm);
+        Box::pin(async { Before::Proceed })
+    }
+    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[test]
+fn a_call_that_must_be_confirmed_does_not_pass_unasked() {
+    block_on(async {
+        let mut rig = Rig::with(|confirm| confirm.when(|_| false));
+        let ask = || Ask::tool(TOOL, maths());
+        assert_eq!(kind(&rig.ask(ask()).await.unwrap()), "ok");
+        let confirm = Confirm::new(&rig.store, common::key()).unwrap();
+        rig.set = ExtensionSet::builder()
+            .enable(GradesExtension::provide(rig.school.clone()))
+            .enable(confirm.when(|_| false).enable())
+            .enable(Idempotency::new(&rig.store).unwrap().enable())
+            .block(Strict)
+            .build()
+            .unwrap();
+        let confirmed = ask().with("confirmationToken", rig.token(maths()).await);
+        assert_eq!(rig.entered(), 1);
+        assert_eq!(kind(&rig.ask(confirmed).await.unwrap()), "ok");
+        assert_eq!(rig.entered(), 2);
     });
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_ext_core::block::{
-    Before, Block, BlockCall, BlockOutcome, Failure, Place, Property, Refusal,
+    Before, Block, BlockCall, BlockOutcome, Failure, MustConfirm, Place, Property, Refusal,
 };
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::request::BoxFuture;
@@ -178,6 +178,7 @@ impl Policy {
             |block: &str| call.item.needs.contains(&block) || call.contract.needs.contains(&block);
         if needs(CONFIRM) {
             // That block has it confirmed, in its own way. Two that ask would take each other's answers away.
+            call.cx.facts().put(MustConfirm);
             return None;
         }
         let refuse = |error: PolicyError| Before::Refuse(Refusal::of::<PolicyExtension, _>(&error));

@@ -626,6 +626,12 @@ async fn an_item_that_needs_the_confirm_block_is_left_to_it() {
     let server = Server::new(policy);
     let result = Ask::tool("erase", json!({})).send(&server).await.unwrap();
     assert_eq!(result["structuredContent"]["matches"][0]["id"], 1);
+    // It is told that it must ask, since it may be set to let some calls pass.
+    let must = Ask::tool("erase", json!({ "text": "must" }));
+    let result = must.clone().send(&server).await.unwrap();
+    assert_eq!(result["structuredContent"]["wards"], json!(["true"]));
+    let result = must.send(&Server::new(on_call(allow))).await.unwrap();
+    assert_eq!(result["structuredContent"]["wards"], json!(["false"]));
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mcp_ext_core::block::{Before, Block, BlockCall, BlockName, BlockOutcome, Place};
+use mcp_ext_core::block::{Before, Block, BlockCall, BlockName, BlockOutcome, MustConfirm, Place};
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::envelope::Frame;
 use mcp_ext_core::protocol::ProtocolRange;
@@ -151,6 +151,11 @@ impl Block for Confirm {
         let before = if call.params["text"] == "stored" {
             Before::Answer(BlockOutcome::new(Ok(json!({
                 "matches": [], "wards": ["kept"], "labels": { "regulated": ["HIPAA"] },
+            }))))
+        } else if call.params["text"] == "must" {
+            let must = call.cx.facts().get::<MustConfirm>().is_some();
+            Before::Answer(BlockOutcome::new(Ok(json!({
+                "matches": [], "wards": [must.to_string()],
             }))))
         } else {
             Before::Proceed
