@@ -71,9 +71,15 @@ pub struct BlockCall<'a> {
     pub arguments: &'a JsonObject,
     /// Who calls, `_meta`, shared facts, what was negotiated.
     pub cx: &'a CallCx,
+    pub(crate) chain: &'a Chain,
 }
 
 impl BlockCall<'_> {
+    /// Whether a block of this name stands around the item, be it that the item needs it or that the block covers it.
+    pub fn is_within(&self, block: &str) -> bool {
+        self.chain.blocks.iter().any(|b| b.name() == block)
+    }
+
     /// A block's own argument, whether it was taken off the params or the item has a member of that name itself.
     pub fn argument(&self, name: &str) -> Option<&Value> {
         self.arguments.get(name).or_else(|| self.params.get(name))

@@ -174,9 +174,7 @@ impl Policy {
 
     /// What is answered instead, unless a person has confirmed the call.
     fn unconfirmed(&self, call: &BlockCall<'_>, decision: &Decision) -> Option<Before> {
-        let needs =
-            |block: &str| call.item.needs.contains(&block) || call.contract.needs.contains(&block);
-        if needs(CONFIRM) {
+        if call.is_within(CONFIRM) {
             // That block has it confirmed, in its own way. Two that ask would take each other's answers away.
             call.cx.facts().put(MustConfirm);
             return None;

@@ -5,7 +5,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Ask, Server, Wards};
+use common::{Ask, Confirm, Server, Wards};
 use mcp_ext_core::request::BoxFuture;
 use mcp_ext_core::{BlockName, Extension, Principal};
 use mcp_ext_labels::{Label, Labels, Regulation, Sensitivity};
@@ -632,6 +632,16 @@ async fn an_item_that_needs_the_confirm_block_is_left_to_it() {
     assert_eq!(result["structuredContent"]["wards"], json!(["true"]));
     let result = must.send(&Server::new(on_call(allow))).await.unwrap();
     assert_eq!(result["structuredContent"]["wards"], json!(["false"]));
+}
+
+#[tokio::test]
+async fn an_item_that_the_confirm_block_covers_is_left_to_it_too() {
+    // Otherwise each of the two takes the answer to the other's question for none, and asks without end.
+    let (policy, _) = confirming();
+    let server = Server::with(policy, Label::new(), Confirm { everywhere: true });
+    let must = Ask::tool("search", json!({ "text": "must" })).eliciting();
+    let result = must.send(&server).await.unwrap();
+    assert_eq!(result["structuredContent"]["wards"], json!(["true"]));
 }
 
 #[tokio::test]

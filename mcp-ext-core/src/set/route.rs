@@ -356,6 +356,7 @@ async fn nested(
         params: &params,
         arguments: &arguments,
         cx: &cx,
+        chain,
     };
 
     let mut entered: Vec<Entered<'_>> = Vec::with_capacity(chain.blocks.len());

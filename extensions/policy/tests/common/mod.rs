@@ -127,7 +127,10 @@ impl Records for Shelf {
 
 /// Stands for the block of that name.
 #[derive(Clone)]
-pub struct Confirm;
+pub struct Confirm {
+    /// Around items that do not need it, too.
+    pub everywhere: bool,
+}
 
 #[extension(id = "io.github.mcp-ext/confirm")]
 pub trait Confirming {}
@@ -145,6 +148,9 @@ impl Block for Confirm {
     }
     fn place(&self) -> Place {
         Place::CONFIRM
+    }
+    fn covers(&self, contract: &Contract, _: &Item) -> bool {
+        self.everywhere && contract.id.as_str() == "com.example/records"
     }
     /// Answers from a store when told to: the blocks further in are not there then.
     fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
@@ -249,10 +255,14 @@ impl Server {
 
     /// With results labelled at least so.
     pub fn labelled(policy: Policy, label: Label) -> Self {
+        Self::with(policy, label, Confirm { everywhere: false })
+    }
+
+    pub fn with(policy: Policy, label: Label, confirm: Confirm) -> Self {
         let ran = Arc::new(AtomicUsize::new(0));
         let recorder = Recorder::default();
         let confirm: Enable<ConfirmingExtension> =
-            ConfirmingExtension::provide(Confirm).around(Confirm);
+            ConfirmingExtension::provide(confirm.clone()).around(confirm);
         let recording: Enable<RecordingExtension> =
             RecordingExtension::provide(recorder.clone()).around(recorder.clone());
         let set = ExtensionSet::builder()
