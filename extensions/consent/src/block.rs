@@ -416,7 +416,7 @@ impl Block for Consent {
             if !permission.obligations.is_empty() {
                 outcome.notes.push(format!(
                     "Given on consent with obligations: {}",
-                    permission.obligations.join("; ")
+                    one_line(&permission.obligations.join("; "))
                 ));
             }
             let Ok(value) = serde_json::to_value(permission) else {
@@ -430,6 +430,15 @@ impl Block for Consent {
                 .or_insert(value);
         })
     }
+}
+
+/// What a source says, without what would begin a line of its own or turn its direction.
+fn one_line(text: &str) -> String {
+    let breaks =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| if breaks(c) { ' ' } else { c })
+        .collect()
 }
 
 fn capital(text: &str) -> String {
