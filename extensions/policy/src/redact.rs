@@ -1,5 +1,7 @@
 //! Removing parts of a result. Nothing here can add or change a value.
 
+use std::collections::BTreeSet;
+
 use mcp_ext_labels::Line;
 use serde_json::Value;
 
@@ -108,7 +110,7 @@ pub(crate) struct Removed {
     /// How many parts.
     parts: usize,
     /// How each text and number in them begins, as a line of text would show it.
-    texts: Vec<String>,
+    texts: BTreeSet<String>,
 }
 
 /// Removes the parts that any of the paths names. Members at the top that are `kept` stay, whole, whatever the paths say.
@@ -168,6 +170,9 @@ fn stays(name: &str, inner: &mut Value, paths: &[&[Step]], removed: &mut Removed
 /// How much of a removed text is looked for: others may have cut it.
 const BEGINNING: usize = 16;
 
+/// Most different texts that are looked for. Of more than that, everything counts as repeated.
+const MOST_TEXTS: usize = 1000;
+
 /// Text of fewer characters is looked for as a word.
 const SHORT: usize = 4;
 
@@ -187,8 +192,14 @@ impl Removed {
     fn texts_of(&mut self, value: &Value) {
         match value {
             Value::String(text) if text.trim().is_empty() => {}
-            Value::String(text) => self.texts.push(as_shown(text.trim(), BEGINNING)),
-            Value::Number(number) => self.texts.push(number.to_string()),
+            // Enough to know that there are too many.
+            _ if self.texts.len() > MOST_TEXTS => {}
+            Value::String(text) => {
+                self.texts.insert(as_shown(text.trim(), BEGINNING));
+            }
+            Value::Number(number) => {
+                self.texts.insert(number.to_string());
+            }
             Value::Array(elements) => elements.iter().for_each(|inner| self.texts_of(inner)),
             Value::Object(members) => members.values().for_each(|inner| self.texts_of(inner)),
             Value::Null | Value::Bool(_) => {}
@@ -198,6 +209,9 @@ impl Removed {
     /// Whether a text repeats something of it, or the beginning of it.
     #[cfg(feature = "server")]
     pub(crate) fn is_repeated_in(&self, text: &str) -> bool {
+        if self.texts.len() > MOST_TEXTS {
+            return true;
+        }
         let text = as_shown(text, usize::MAX);
         self.texts.iter().any(|removed| {
             let word = removed.chars().count() < SHORT;
@@ -233,7 +247,7 @@ fn as_shown(text: &str, most: usize) -> String {
 
 #[cfg(all(test, feature = "server"))]
 mod tests {
-    use super::remove;
+    use super::{MOST_TEXTS, remove};
     use mcp_ext_labels::Line;
     use serde_json::json;
 
@@ -246,5 +260,19 @@ mod tests {
         assert!(removed.is_repeated_in(line.as_str()));
         assert!(removed.is_repeated_in(&format!("Source: a letter to {name}")));
         assert!(!removed.is_repeated_in("Source: a letter to Bex"));
+    }
+
+    #[test]
+    fn of_more_than_can_be_looked_for_everything_counts_as_repeated() {
+        let removed = |count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("name {n}")).collect();
+            let mut value = json!({ "names": names, "again": names });
+            remove(&mut value, &["/*".parse().unwrap()], &[])
+        };
+        assert!(!removed(MOST_TEXTS).is_repeated_in("Source: a letter"));
+        let many = removed(50 * MOST_TEXTS);
+        assert_eq!(many.texts.len(), MOST_TEXTS + 1);
+        assert!(many.is_repeated_in("Source: a letter"));
+        assert!(many.is_repeated_within(&json!([{ "name": "Bex" }])));
     }
 }
