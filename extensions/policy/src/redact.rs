@@ -174,6 +174,7 @@ const BEGINNING: usize = 16;
 const MOST_TEXTS: usize = 1000;
 
 /// Text of fewer characters is looked for as a word.
+#[cfg(feature = "server")]
 const SHORT: usize = 4;
 
 impl Removed {
