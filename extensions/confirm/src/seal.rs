@@ -1,9 +1,5 @@
 //! Confirmations as they travel: sealed, so that nobody but the holder of the key can read or make one.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use mcp_ext_values::{Key, Random};
 
 /// What a [`ConfirmKey`] is for.
@@ -60,15 +56,7 @@ impl Confirmation {
         plain.extend_from_slice(&self.preview);
         plain.extend_from_slice(&self.nonce);
         plain.extend_from_slice(&self.expires_at.to_le_bytes());
-        let mut sealed = vec![0; SEAL_NONCE];
-        random.fill(&mut sealed).ok()?;
-        let nonce = XNonce::try_from(&sealed[..]).ok()?;
-        let payload = Payload {
-            msg: &plain,
-            aad: DOMAIN,
-        };
-        sealed.extend(cipher(key).encrypt(&nonce, payload).ok()?);
-        Some(URL_SAFE_NO_PAD.encode(sealed))
+        key.seal_bytes(random, DOMAIN, &plain).ok()
     }
 
     /// The confirmation in a text, `None` if it is none of this key.
@@ -76,15 +64,7 @@ impl Confirmation {
         if text.len() != LENGTH {
             return None;
         }
-        let sealed = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (nonce, sealed) = sealed.split_at_checked(SEAL_NONCE)?;
-        let payload = Payload {
-            msg: sealed,
-            aad: DOMAIN,
-        };
-        let plain = cipher(key)
-            .decrypt(&XNonce::try_from(nonce).ok()?, payload)
-            .ok()?;
+        let plain = key.open_bytes(text, DOMAIN).ok()?;
         let mut rest = plain.as_slice();
         let confirmation = Self {
             by: match take::<1>(&mut rest)? {
@@ -100,10 +80,6 @@ impl Confirmation {
         };
         rest.is_empty().then_some(confirmation)
     }
-}
-
-fn cipher(key: &ConfirmKey) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new(key.secret().into())
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
