@@ -21,7 +21,7 @@
 //! - Of `_meta` of a `tools/call` only the members that the protocol itself defines arrive here: those of extensions are
 //!   gone. Methods of extensions keep theirs.
 //! - Notifications of extensions cannot be sent, about a request or on `subscriptions/listen`. Progress
-//!   can, but for legacy sessions over HTTP.
+//!   can; in a legacy session over HTTP it goes to the stream of the session.
 //! - A call that its client has cancelled is stopped, and still answered with an error.
 //! - The header `Mcp-Name` is not compared for methods of extensions.
 
