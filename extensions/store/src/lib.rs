@@ -1,8 +1,9 @@
 //! One durable SQLite store for the blocks and handlers of a server, with a unit of work for each call.
 //!
 //! A [`Store`] is a file in write-ahead-log mode with `synchronous = FULL`: what was committed survives the process and
-//! the machine. Any number of processes may have it open. Nothing here needs an async runtime: SQLite works on the threads
-//! of the crate `blocking`, and whoever waits for its turn waits without a thread.
+//! the machine. Any number of processes may have it open. Nothing here needs an async runtime: a store writes and commits
+//! on a thread of its own and reads on those of the crate `blocking`, and whoever waits for its turn waits without a
+//! thread. The few statements of a unit run where they are asked for.
 //!
 //! | call | transaction |
 //! |---|---|
@@ -30,6 +31,7 @@ mod probe;
 mod read;
 mod schema;
 mod store;
+mod thread;
 mod transaction;
 mod unit;
 mod wait;

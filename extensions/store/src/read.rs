@@ -1,6 +1,7 @@
 //! Reading, on connections of their own.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,12 +12,22 @@ use crate::builder::{connect, prepare};
 use crate::error::{BusyWith, StoreError};
 use crate::wait::within;
 
+/// Steps of SQLite's machine after which a read is a long one.
+const LONG: i32 = 20_000;
+
 /// Connections that read, and how many may at once.
 pub(crate) struct Readers {
     path: PathBuf,
     wait: Duration,
     seats: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Vec<Reader>>>,
+}
+
+/// A connection that reads.
+struct Reader {
+    db: Connection,
+    /// Whether what it read was much.
+    long: Arc<AtomicBool>,
 }
 
 impl Readers {
@@ -44,29 +55,30 @@ impl Readers {
                 })?,
         };
         let (path, wait) = (self.path.clone(), self.wait);
-        let db = self.take_idle();
+        let idle = self.take_idle();
         let state = Arc::new(Mutex::new(Reading::NotYet));
         let mut end = EndOnDrop(Some(state.clone()));
-        let (db, result) = blocking::unblock(move || {
+        let (reader, result) = blocking::unblock(move || {
             // Held until the work has ended, also when nobody waits for it any more.
             let _seat = seat;
-            let db = match db.map_or_else(|| reader(&path, wait), Ok) {
-                Ok(db) => db,
+            let reader = match idle.map_or_else(|| Reader::open(&path, wait), Ok) {
+                Ok(reader) => reader,
                 Err(error) => return (None, Err(error)),
             };
             match &mut *state.lock().unwrap_or_else(PoisonError::into_inner) {
-                Reading::Unwanted => return (Some(db), Err(StoreError::Finished)),
-                state => *state = Reading::Now(db.get_interrupt_handle()),
+                Reading::Unwanted => return (Some(reader), Err(StoreError::Finished)),
+                state => *state = Reading::Now(reader.db.get_interrupt_handle()),
             }
-            let result = snapshot(&db, f, wait);
-            (Some(db), result)
+            let result = snapshot(&reader.db, f, wait);
+            reader.leave_room();
+            (Some(reader), result)
         })
         .await;
         end.0 = None;
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(db);
+            .extend(reader);
         result
     }
 
@@ -74,11 +86,11 @@ impl Readers {
         &self,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let db = reader(&self.path, self.wait)?;
-        snapshot(&db, f, self.wait)
+        let reader = Reader::open(&self.path, self.wait)?;
+        snapshot(&reader.db, f, self.wait)
     }
 
-    fn take_idle(&self) -> Option<Connection> {
+    fn take_idle(&self) -> Option<Reader> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -99,12 +111,34 @@ pub(crate) fn snapshot<T>(
     f(&transaction).map_err(|e| StoreError::of(e, wait))
 }
 
-fn reader(path: &PathBuf, wait: Duration) -> Result<Connection, StoreError> {
-    let db = connect(path)?;
-    prepare(&db, wait)?;
-    db.execute_batch("PRAGMA query_only = ON")
-        .map_err(|e| StoreError::of(e, wait))?;
-    Ok(db)
+impl Reader {
+    fn open(path: &PathBuf, wait: Duration) -> Result<Self, StoreError> {
+        let db = connect(path)?;
+        prepare(&db, wait)?;
+        let long = Arc::new(AtomicBool::new(false));
+        let found = long.clone();
+        db.execute_batch("PRAGMA query_only = ON")
+            .and_then(|()| {
+                db.progress_handler(
+                    LONG,
+                    Some(move || {
+                        found.store(true, Ordering::Relaxed);
+                        false
+                    }),
+                )
+            })
+            .map_err(|e| StoreError::of(e, wait))?;
+        Ok(Self { db, long })
+    }
+
+    /// SQLite keeps the pages of all connections under one bound. After a long read they are all this one's, which keeps
+    /// them, and the connection that writes would read each of its pages again for each statement, for good.
+    fn leave_room(&self) {
+        if self.long.swap(false, Ordering::Relaxed) {
+            // Without it things are slower, and no less right.
+            let _ = self.db.release_memory();
+        }
+    }
 }
 
 /// How far a reading is.

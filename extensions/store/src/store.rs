@@ -14,6 +14,7 @@ use crate::builder::Builder;
 use crate::error::{BusyWith, StoreError};
 use crate::probe::Probe;
 use crate::read::Readers;
+use crate::thread::Thread;
 use crate::transaction::Transaction;
 use crate::wait::within;
 
@@ -33,6 +34,7 @@ pub(crate) struct Inner {
     /// `None` in memory, where there is one connection.
     readers: Option<Readers>,
     pub(crate) wait: Duration,
+    pub(crate) thread: Thread,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     pub(crate) probe: Option<Arc<dyn Probe>>,
@@ -83,6 +85,7 @@ impl Store {
             path,
             writer: Arc::new(Mutex::new(db)),
             wait: builder.wait,
+            thread: Thread::default(),
             clock: builder.clock,
             random: builder.random,
             probe: builder.probe,
@@ -124,7 +127,10 @@ impl Store {
         }
         let turn = self.turn().await?;
         let wait = self.0.wait;
-        blocking::unblock(move || crate::read::snapshot(&turn, f, wait)).await
+        self.0
+            .thread
+            .run(move || crate::read::snapshot(&turn, f, wait))
+            .await
     }
 
     /// As [`read`](Self::read), on this thread: for start-up and commands, never in a handler.
@@ -154,7 +160,7 @@ impl Store {
     {
         let turn = self.turn().await?;
         let inner = self.0.clone();
-        blocking::unblock(move || inner.transact(turn, f)).await
+        self.0.thread.run(move || inner.transact(turn, f)).await
     }
 
     /// As [`write`](Self::write), on this thread: for start-up and commands, never in a handler.
@@ -185,6 +191,12 @@ impl Store {
             let inner = self.0.clone();
             blocking::unblock(move || inner.work_off()).detach();
         }
+    }
+
+    /// Whether somebody in this process writes, so that a write would have to wait for its turn.
+    #[must_use]
+    pub fn is_writing(&self) -> bool {
+        self.0.writer.try_lock().is_none()
     }
 
     /// Moves the log into the file and empties it, so that nothing deleted is left in it.

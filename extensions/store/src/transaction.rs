@@ -2,12 +2,19 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
+use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::error::StoreError;
 use crate::probe::Point;
 use crate::store::{Inner, Turn};
+
+/// IMMEDIATE: another process is waited for here, and never later.
+const BEGIN: &str = "BEGIN IMMEDIATE";
+
+/// What came of work: a value, a panic, or an error.
+pub(crate) type Attempt<T> = Result<thread::Result<T>, StoreError>;
 
 /// The transaction of the connection that writes, and the right to write.
 pub(crate) struct Transaction {
@@ -16,13 +23,37 @@ pub(crate) struct Transaction {
 
 impl Transaction {
     pub(crate) fn begin(turn: Turn, inner: &Inner) -> Result<Self, StoreError> {
-        let transaction = Self { turn };
-        // IMMEDIATE: another process is waited for here, and never later.
-        transaction.run("BEGIN IMMEDIATE", inner)?;
+        turn.prepare_cached(BEGIN)
+            .and_then(|mut statement| statement.execute([]))
+            .map_err(|e| StoreError::of(e, inner.wait))?;
+        Ok(Self::begun(turn, inner))
+    }
+
+    /// As [`begin`](Self::begin), where another process is not waited for: the turn comes back instead.
+    pub(crate) fn begin_now(turn: Turn, inner: &Inner) -> Result<Result<Self, Turn>, StoreError> {
+        let timeout = |wait| {
+            turn.busy_timeout(wait)
+                .map_err(|e| StoreError::of(e, inner.wait))
+        };
+        timeout(Duration::ZERO)?;
+        let begun = turn
+            .prepare_cached(BEGIN)
+            .and_then(|mut statement| statement.execute([]));
+        timeout(inner.wait)?;
+        match begun {
+            Ok(_) => Ok(Ok(Self::begun(turn, inner))),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                Ok(Err(turn))
+            }
+            Err(error) => Err(StoreError::of(error, inner.wait)),
+        }
+    }
+
+    fn begun(turn: Turn, inner: &Inner) -> Self {
         if let Some(probe) = &inner.probe {
             probe.at(Point::Begun);
         }
-        Ok(transaction)
+        Self { turn }
     }
 
     pub(crate) fn db(&self) -> &Connection {
@@ -42,13 +73,41 @@ impl Transaction {
         self.turn.is_autocommit()
     }
 
+    /// The first thing that a handler writes: as [`step`](Self::step), and all that the handler wrote can be taken back.
+    pub(crate) fn first_step<T>(
+        &self,
+        inner: &Inner,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Attempt<T> {
+        self.run("SAVEPOINT handler", inner)?;
+        let outcome = self.attempt(inner, f)?;
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.run("ROLLBACK TO handler", inner)?;
+        }
+        outcome
+    }
+
     /// One step: done as a whole, or not at all. A panic is handed on when the step is undone.
     pub(crate) fn step<T>(
         &self,
         inner: &Inner,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<thread::Result<T>, StoreError> {
+    ) -> Attempt<T> {
         self.run("SAVEPOINT step", inner)?;
+        let outcome = self.attempt(inner, f)?;
+        if !matches!(outcome, Ok(Ok(_))) {
+            self.run("ROLLBACK TO step", inner)?;
+        }
+        self.run("RELEASE step", inner)?;
+        outcome
+    }
+
+    /// Nothing is undone here. The outer error says that SQLite has rolled back all.
+    pub(crate) fn attempt<T>(
+        &self,
+        inner: &Inner,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<Attempt<T>, StoreError> {
         let outcome = match catch_unwind(AssertUnwindSafe(|| f(&self.turn))) {
             Ok(Ok(value)) => Ok(Ok(value)),
             Ok(Err(error)) => Err(StoreError::of(error, inner.wait)),
@@ -57,11 +116,7 @@ impl Transaction {
         if self.gone() {
             return Err(outcome.err().unwrap_or(StoreError::RolledBack));
         }
-        if !matches!(outcome, Ok(Ok(_))) {
-            self.run("ROLLBACK TO step", inner)?;
-        }
-        self.run("RELEASE step", inner)?;
-        outcome
+        Ok(outcome)
     }
 
     pub(crate) fn commit(self, inner: &Inner) -> Result<(), StoreError> {

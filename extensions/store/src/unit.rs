@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::error::StoreError;
 use crate::store::Store;
-use crate::transaction::Transaction;
+use crate::transaction::{Attempt, Transaction};
 
 /// The units of one call, one for each store that a block has joined.
 #[derive(Clone, Default)]
@@ -119,8 +119,10 @@ impl Unit {
 
     /// Writes as a part of the call: done as a whole, or not at all. It sees what the call has written before.
     ///
-    /// What is committed in the end depends on the handler: when it fails, everything it executed is rolled back. When
-    /// this future is dropped half-way, the call as a whole can no longer succeed.
+    /// What is committed in the end depends on the handler: when it fails, everything it executed is rolled back.
+    ///
+    /// For the few statements of a call: where a block has joined they run on the thread that asks, since to go to another
+    /// and back costs more than they do. What takes longer goes through [`execute_long`](Self::execute_long).
     ///
     /// # Errors
     /// [`StoreError`]: what the closure gave, its turn did not come, or the unit is over.
@@ -132,8 +134,24 @@ impl Unit {
         let Some(shared) = &self.shared else {
             return self.store.write(f).await;
         };
-        let held = shared.hold().await?;
-        held.step(f).await
+        shared.hold().await?.step(Place::Here, f).await
+    }
+
+    /// As [`execute`](Self::execute), on the thread of the store: for much work, such as a bulk import.
+    ///
+    /// When this future is dropped half-way, the call as a whole can no longer succeed.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn execute_long<T, F>(&self, f: F) -> Result<T, StoreError>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let Some(shared) = &self.shared else {
+            return self.store.write(f).await;
+        };
+        shared.hold().await?.step(Place::Thread, f).await
     }
 
     /// Reads what the call sees: its own writes, once there are any, and else what is committed.
@@ -148,7 +166,7 @@ impl Unit {
         if let Some(shared) = &self.shared {
             let held = shared.hold().await?;
             if matches!(&*held.state, State::Open { .. }) {
-                return held.step(f).await;
+                return held.step(Place::Thread, f).await;
             }
         }
         self.store.read(f).await
@@ -156,6 +174,8 @@ impl Unit {
 
     /// For a block's `after`: takes back what the handler wrote unless it `acted`, writes what the block has to say, and
     /// commits all if the block was the first to join. Whoever finishes first settles whether the handler acted.
+    ///
+    /// The closure is for a few statements: that of an inner block runs on the thread that asks.
     ///
     /// On an error nothing of the call is in the store: the block must then answer with a failure. It may finish again,
     /// with `acted` false, to record that.
@@ -202,6 +222,30 @@ impl Shared {
         Ok(held)
     }
 
+    async fn run<T, F>(&self, place: Place, job: F) -> T
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        match place {
+            Place::Here => job(),
+            Place::Thread => self.store.0.thread.run(job).await,
+        }
+    }
+
+    /// Begins the transaction: here, unless another process must be waited for.
+    async fn begin(&self) -> Result<Transaction, StoreError> {
+        let turn = self.store.turn().await?;
+        let inner = self.store.0.clone();
+        match Transaction::begin_now(turn, &inner)? {
+            Ok(transaction) => Ok(transaction),
+            Err(turn) => {
+                let begin = move || Transaction::begin(turn, &inner);
+                self.run(Place::Thread, begin).await
+            }
+        }
+    }
+
     /// Rolls back, unless someone is at work; who then gives up when done.
     fn give_up(&self) {
         if let Some(mut state) = self.state.try_lock() {
@@ -229,26 +273,36 @@ impl Drop for GiveUpIfAbandoned<'_> {
     }
 }
 
-/// What a thread gives back.
+/// What work gives back.
 struct Worked<T> {
     state: State,
-    result: Result<std::thread::Result<T>, StoreError>,
+    result: Attempt<T>,
+}
+
+/// Where work is done.
+#[derive(Clone, Copy)]
+enum Place {
+    /// On the thread that asks.
+    Here,
+    /// On the thread of the store.
+    Thread,
 }
 
 impl Held<'_> {
-    async fn step<T, F>(mut self, f: F) -> Result<T, StoreError>
+    async fn step<T, F>(mut self, place: Place, f: F) -> Result<T, StoreError>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let inner = self.shared.store.0.clone();
+        let shared = self.shared;
+        let inner = shared.store.0.clone();
         let worked = match std::mem::replace(&mut *self.state, State::RolledBack) {
             State::Open {
                 transaction,
                 handler,
             } => {
                 // If this future is dropped, the thread rolls back.
-                blocking::unblock(move || {
+                let work = move || {
                     let result = transaction.step(&inner, f);
                     let state = match transaction.db().is_autocommit() {
                         true => State::RolledBack,
@@ -258,38 +312,25 @@ impl Held<'_> {
                         },
                     };
                     Worked { state, result }
-                })
-                .await
+                };
+                shared.run(place, work).await
             }
             State::Idle => {
                 // If this future is dropped, nothing has been lost.
                 *self.state = State::Idle;
-                let turn = self.shared.store.turn().await?;
-                blocking::unblock(move || {
-                    let opened = Transaction::begin(turn, &inner).and_then(|transaction| {
-                        transaction.run("SAVEPOINT handler", &inner)?;
-                        let result = transaction.step(&inner, f);
-                        Ok((transaction, result))
-                    });
-                    match opened {
-                        Ok((transaction, result)) if !transaction.db().is_autocommit() => Worked {
-                            state: State::Open {
-                                transaction,
-                                handler: true,
-                            },
-                            result,
+                let transaction = shared.begin().await?;
+                let work = move || {
+                    let result = transaction.first_step(&inner, f);
+                    let state = match transaction.db().is_autocommit() {
+                        true => State::Idle,
+                        false => State::Open {
+                            transaction,
+                            handler: true,
                         },
-                        Ok((_, result)) => Worked {
-                            state: State::Idle,
-                            result,
-                        },
-                        Err(error) => Worked {
-                            state: State::Idle,
-                            result: Err(error),
-                        },
-                    }
-                })
-                .await
+                    };
+                    Worked { state, result }
+                };
+                shared.run(place, work).await
             }
             State::RolledBack => return Err(StoreError::RolledBack),
             State::Finished => {
@@ -307,64 +348,50 @@ impl Held<'_> {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let inner = self.shared.store.0.clone();
-        let before = std::mem::replace(&mut *self.state, State::RolledBack);
-        let (turn, open) = match before {
+        let shared = self.shared;
+        let (transaction, handler) = match std::mem::replace(&mut *self.state, State::RolledBack) {
             State::Open {
                 transaction,
                 handler,
-            } => (None, Some((transaction, handler))),
+            } => (transaction, handler),
             State::RolledBack if acted => return Err(StoreError::RolledBack),
             State::Finished => {
                 *self.state = State::Finished;
                 return Err(StoreError::Finished);
             }
-            State::Idle | State::RolledBack => (Some(self.shared.store.turn().await?), None),
+            State::Idle | State::RolledBack => (shared.begin().await?, false),
         };
-        let worked = blocking::unblock(move || {
-            let work = || -> Result<(State, std::thread::Result<T>), StoreError> {
-                let transaction = match (open, turn) {
-                    (Some((transaction, handler)), _) => {
-                        if handler {
-                            if !acted {
-                                transaction.run("ROLLBACK TO handler", &inner)?;
-                            }
-                            transaction.run("RELEASE handler", &inner)?;
-                        }
-                        transaction
-                    }
-                    (None, Some(turn)) => Transaction::begin(turn, &inner)?,
-                    (None, None) => return Err(StoreError::RolledBack),
-                };
-                let value = match transaction.step(&inner, f)? {
-                    Ok(value) => value,
-                    // The transaction is dropped, and with it rolled back.
-                    Err(panic) => return Ok((State::RolledBack, Err(panic))),
-                };
-                if owner {
-                    transaction.commit(&inner)?;
-                    return Ok((State::Finished, Ok(value)));
+        let inner = shared.store.0.clone();
+        let work = move || -> Result<(State, std::thread::Result<T>), StoreError> {
+            if handler {
+                if !acted {
+                    transaction.run("ROLLBACK TO handler", &inner)?;
                 }
-                let state = State::Open {
-                    transaction,
-                    handler: false,
-                };
-                Ok((state, Ok(value)))
-            };
-            match work() {
-                Ok((state, result)) => Worked {
-                    state,
-                    result: Ok(result),
-                },
-                Err(error) => Worked {
-                    state: State::RolledBack,
-                    result: Err(error),
-                },
+                transaction.run("RELEASE handler", &inner)?;
             }
-        })
-        .await;
-        *self.state = worked.state;
+            let value = match transaction.attempt(&inner, f)?? {
+                Ok(value) => value,
+                // The transaction is dropped, and with it rolled back.
+                Err(panic) => return Ok((State::RolledBack, Err(panic))),
+            };
+            if owner {
+                transaction.commit(&inner)?;
+                return Ok((State::Finished, Ok(value)));
+            }
+            let state = State::Open {
+                transaction,
+                handler: false,
+            };
+            Ok((state, Ok(value)))
+        };
+        // To commit is to wait for the disk.
+        let place = if owner { Place::Thread } else { Place::Here };
+        let (state, result) = match shared.run(place, work).await {
+            Ok((state, result)) => (state, Ok(result)),
+            Err(error) => (State::RolledBack, Err(error)),
+        };
+        *self.state = state;
         drop(self);
-        worked.result?.map_err(|panic| resume_unwind(panic))
+        result?.map_err(|panic| resume_unwind(panic))
     }
 }

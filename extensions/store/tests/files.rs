@@ -3,6 +3,8 @@
 mod common;
 
 use common::Scratch;
+#[cfg(target_os = "linux")]
+use mcp_ext_store::rusqlite::Connection;
 use mcp_ext_store::{Store, StoreError};
 
 #[test]
@@ -151,4 +153,61 @@ fn a_released_step_that_changed_and_a_step_that_is_refused_are_named() {
     store
         .migrate("notes", &[first, "ALTER TABLE notes ADD COLUMN at INTEGER"])
         .unwrap();
+}
+
+/// What this process has read from files so far, in bytes.
+#[cfg(target_os = "linux")]
+fn read_so_far() -> u64 {
+    let io = std::fs::read_to_string("/proc/self/io").unwrap();
+    let line = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn after_a_long_read_the_pages_of_who_writes_stay_in_memory() {
+    use futures_lite::future::block_on;
+    let scratch = Scratch::new("files");
+    let store = Store::open(scratch.file()).unwrap();
+    store
+        .migrate(
+            "m",
+            &[
+                "CREATE TABLE a (x)",
+                "CREATE TABLE b (id INTEGER PRIMARY KEY, x UNIQUE)",
+            ],
+        )
+        .unwrap();
+    // More than all connections together may keep.
+    store
+        .write_blocking(|db| {
+            db.execute_batch(
+                "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 12000)
+                 INSERT INTO a SELECT randomblob(3000) FROM n",
+            )
+        })
+        .unwrap();
+    let write = |i: u32| {
+        block_on(store.write(move |db| db.execute("INSERT INTO b (x) VALUES (?1)", [i]))).unwrap()
+    };
+    let of_a_hundred_writes = |from: u32| {
+        let before = read_so_far();
+        (from..from + 100).for_each(|i| {
+            write(i);
+        });
+        read_so_far() - before
+    };
+    let usual = of_a_hundred_writes(0);
+    let sum = |db: &Connection| {
+        db.query_row("SELECT sum(length(x)) FROM a", [], |row| {
+            row.get::<_, i64>(0)
+        })
+    };
+    assert_eq!(block_on(store.read(sum)).unwrap(), 36_000_000);
+    write(1000);
+    let after = of_a_hundred_writes(2000);
+    assert!(
+        after < usual + 200_000,
+        "{after} bytes read, {usual} before the long read"
+    );
 }

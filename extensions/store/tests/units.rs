@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Scratch;
-use futures_lite::future::{block_on, poll_once, yield_now};
+use futures_lite::future::{block_on, poll_once, yield_now, zip};
 use mcp_ext_core::cx::Facts;
 use mcp_ext_store::{BusyWith, Store, StoreError};
 
@@ -307,7 +307,7 @@ fn a_part_dropped_half_way_lets_the_call_no_longer_succeed() {
         let facts = Facts::default();
         let unit = store.join(&facts, OUTER);
         add(&unit, "one").await.unwrap();
-        let mut part = Box::pin(unit.execute(|db| {
+        let mut part = Box::pin(unit.execute_long(|db| {
             std::thread::sleep(Duration::from_millis(50));
             db.execute("INSERT INTO t VALUES ('two')", [])
         }));
@@ -333,9 +333,15 @@ fn the_first_part_dropped_loses_nothing() {
     block_on(async {
         let facts = Facts::default();
         let unit = store.join(&facts, OUTER);
-        let mut part = Box::pin(add(&unit, "one"));
-        let _ = poll_once(&mut part).await;
+        // It has not ended when it is dropped.
+        let (dropped, gone) = std::sync::mpsc::channel::<()>();
+        let mut part = Box::pin(unit.execute_long(move |db| {
+            let _ = gone.recv();
+            db.execute("INSERT INTO t VALUES ('one')", [])
+        }));
+        assert!(poll_once(&mut part).await.is_none());
         drop(part);
+        drop(dropped);
         add(&unit, "two").await.unwrap();
         unit.finish(OUTER, true, insert("outer")).await.unwrap();
         assert_eq!(rows(&store), "two outer");
@@ -566,4 +572,25 @@ fn a_detached_write_that_panics_does_not_hold_up_the_next() {
     });
     assert_eq!(is_done.recv_timeout(Duration::from_secs(10)), Ok(true));
     assert_eq!(rows(&store), "next");
+}
+
+#[test]
+fn who_waits_for_another_connection_holds_no_thread_of_the_caller() {
+    let scratch = Scratch::new("units");
+    let (one, other) = (store(&scratch), store(&scratch));
+    let (facts, others) = (Facts::default(), Facts::default());
+    block_on(async {
+        let unit = one.join(&facts, OUTER);
+        add(&unit, "one").await.unwrap();
+        let waiting = other.join(&others, OUTER);
+        // Both on this thread: were it held, the first could not finish.
+        let (added, finished) = zip(add(&waiting, "other"), async {
+            unit.finish(OUTER, true, |_| Ok(())).await
+        })
+        .await;
+        added.unwrap();
+        finished.unwrap();
+        waiting.finish(OUTER, true, |_| Ok(())).await.unwrap();
+    });
+    assert_eq!(rows(&one), "one other");
 }
