@@ -18,7 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// Grows the log to its full size, so that both sides write into a file that no longer grows.
+/// Grows the log to its full size, so that both sides write into a file that no longer grows. The pages are given back:
+/// SQLite keeps those of all connections under one bound, and who came first would have none left.
 const WARM_UP: &str = "CREATE TABLE warm_up (x); INSERT INTO warm_up VALUES (zeroblob(8000000)); DELETE FROM warm_up;";
 
 /// Calls in one turn.
@@ -106,10 +107,11 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
     hand.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
          PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -16384;
          INSERT INTO audit_segment (name, tenant) VALUES ('seg_hand', '-');
          INSERT INTO audit_subject (kind, tenant, name, pseudonym) VALUES ('principal', '-', '-', 'sub_hand');",
     )?;
-    hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT"))?;
+    hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT; PRAGMA shrink_memory"))?;
     let mut calls = 0;
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for round in 0..2 * rounds {
@@ -154,15 +156,14 @@ fn call(set: &ExtensionSet) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The same rows, with texts of the same length instead of records.
+/// The same statements, with texts of the same length instead of records.
 fn by_hand(db: &Connection, call: u32) -> rusqlite::Result<()> {
     let run = |sql| db.prepare_cached(sql)?.execute([]);
     let name = format!("{call:036}");
     run("BEGIN IMMEDIATE")?;
-    db.prepare_cached(
-        "INSERT INTO audit_call (name, principal, salt) VALUES (?1, 'sub_hand', ?2)",
-    )?
-    .execute((&name, [7_u8; 32]))?;
+    let principal = principal(db)?;
+    db.prepare_cached("INSERT INTO audit_call (name, principal, salt) VALUES (?1, ?2, ?3)")?
+        .execute((&name, principal, [7_u8; 32]))?;
     append(db, &name, "intent", call)?;
     run("COMMIT")?;
     run("BEGIN IMMEDIATE")?;
@@ -172,22 +173,39 @@ fn by_hand(db: &Connection, call: u32) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn principal(db: &Connection) -> rusqlite::Result<String> {
+    db.prepare_cached(
+        "SELECT pseudonym FROM audit_subject WHERE kind = ?1 AND tenant = ?2 AND name = ?3",
+    )?
+    .query_row(("principal", "-", "-"), |row| row.get(0))
+}
+
 fn append(db: &Connection, name: &str, stage: &str, call: u32) -> rusqlite::Result<usize> {
+    let there = db
+        .prepare_cached("SELECT 1 FROM audit_record WHERE call = ?1 AND stage = ?2")?
+        .exists((name, stage))?;
+    if there {
+        return Ok(0);
+    }
+    let (segment, _): (i64, String) = db
+        .prepare_cached("SELECT id, name FROM audit_segment WHERE tenant = ?1")?
+        .query_row(["-"], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (seq, previous): (i64, Option<String>) = db
         .prepare_cached(
-            "SELECT seq, event_hash FROM audit_record WHERE segment = 1 ORDER BY seq DESC LIMIT 1",
+            "SELECT seq, event_hash FROM audit_record WHERE segment = ?1 ORDER BY seq DESC LIMIT 1",
         )?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row([segment], |row| Ok((row.get(0)?, row.get(1)?)))
         .or_else(|e| match e {
             rusqlite::Error::QueryReturnedNoRows => Ok((0, None)),
             e => Err(e),
         })?;
-    let line = format!("{:0850}", seq + 1);
+    let principal = principal(db)?;
+    let line = "0".repeat(850);
     let digest = format!("{:064}", seq + 1);
     let event = format!("{stage:>8}-{call:027}");
     db.prepare_cached(
         "INSERT INTO audit_record (segment, seq, event_id, principal, call, stage, event_hash, previous_hash, line)
-         VALUES (1, ?1, ?2, 'sub_hand', ?3, ?4, ?5, ?6, ?7)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
-    .execute((seq + 1, event, name, stage, digest, previous, line))
+    .execute((segment, seq + 1, event, principal, name, stage, digest, previous, line))
 }

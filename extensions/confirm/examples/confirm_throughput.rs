@@ -115,6 +115,7 @@ impl ByHand {
         db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
              PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -16384;
              CREATE TABLE confirm_used (
                 nonce BLOB NOT NULL PRIMARY KEY, scope TEXT NOT NULL, expires_at INTEGER NOT NULL) STRICT;
              CREATE INDEX confirm_used_expiry ON confirm_used (expires_at);",

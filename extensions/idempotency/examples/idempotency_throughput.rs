@@ -116,6 +116,7 @@ impl ByHand {
         db.execute_batch(
             "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
              PRAGMA foreign_keys = ON; PRAGMA secure_delete = ON; PRAGMA trusted_schema = OFF;
+         PRAGMA cache_size = -16384;
              CREATE TABLE idempotency (
                 scope TEXT NOT NULL, key TEXT NOT NULL, item TEXT NOT NULL, operations TEXT NOT NULL,
                 digest BLOB NOT NULL, state INTEGER NOT NULL CHECK (state IN (0, 1, 2)), owner INTEGER NOT NULL,

@@ -210,11 +210,13 @@ impl Idempotency {
     }
 
     async fn decide(&self, claim: &Claim) -> Result<Decision, StoreError> {
-        // A look first: a repeat is answered while another call has the right to write.
-        let looked = claim.clone();
-        let decision = self.store.read(move |db| table::look(db, &looked)).await?;
-        if !matches!(decision, Decision::Run | Decision::TakeOver) {
-            return Ok(decision);
+        // A repeat is answered while another call has the right to write.
+        if self.store.is_writing() {
+            let looked = claim.clone();
+            let decision = self.store.read(move |db| table::look(db, &looked)).await?;
+            if !matches!(decision, Decision::Run | Decision::TakeOver) {
+                return Ok(decision);
+            }
         }
         // If this future is dropped here the key may be reserved a moment later, by nobody.
         let mut unclaimed = Unclaimed {
