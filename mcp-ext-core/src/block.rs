@@ -4,13 +4,14 @@
 //! nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Value, json};
 
 pub use crate::call::Failure;
 use crate::contract::{Contract, Item};
-use crate::cx::CallCx;
+use crate::cx::{CallCx, Facts};
 use crate::error::ExtensionError;
 use crate::extension::Extension;
 use crate::faults::{self, Fault};
@@ -64,8 +65,8 @@ pub struct BlockCall<'a> {
     pub item: &'static Item,
     /// Whether it was called as a tool.
     pub tool: bool,
-    /// The params as the handler sees them: without `_meta` and without what blocks have taken off. This is what a
-    /// digest of the call is made of.
+    /// The params as the handler sees them: without `_meta` and without what blocks have taken off. What a digest of the
+    /// call is made of is [`whole`](Self::whole).
     pub params: &'a Value,
     /// What blocks have taken off the params: the members they name in [`Block::arguments`].
     pub arguments: &'a JsonObject,
@@ -78,6 +79,15 @@ impl BlockCall<'_> {
     /// Whether a block of this name stands around the item, be it that the item needs it or that the block covers it.
     pub fn is_within(&self, block: &str) -> bool {
         self.chain.blocks.iter().any(|b| b.name() == block)
+    }
+
+    /// The params, and the [`Grounds`] that the blocks further out gave, if any: two calls of which these are equal are
+    /// the same call. For a digest.
+    pub fn whole(&self) -> Cow<'_, Value> {
+        match self.cx.facts().get::<Grounds>() {
+            None => Cow::Borrowed(self.params),
+            Some(Grounds(grounds)) => Cow::Owned(json!([self.params, grounds])),
+        }
     }
 
     /// A block's own argument, whether it was taken off the params or the item has a member of that name itself.
@@ -200,6 +210,28 @@ impl fmt::Display for Refusal {
 /// this one confirmed: that block then asks, also where it would let the call pass unasked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MustConfirm;
+
+/// The fact of what a call is permitted on, beside its params: what it is for, which rule narrows it. What is remembered of
+/// a call on some grounds (an answer, a confirmation) is not for the same call on others.
+///
+/// ```
+/// use mcp_ext_core::block::Grounds;
+/// use mcp_ext_core::cx::Facts;
+///
+/// let facts = Facts::default(); // of the call: `call.cx.facts()`
+/// Grounds::add(&facts, "com.example/consent", "treatment");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grounds(BTreeMap<&'static str, String>);
+
+impl Grounds {
+    /// Adds what a block of this name has to say, for its `before`.
+    pub fn add(facts: &Facts, block: &'static str, grounds: impl Into<String>) {
+        let mut all = facts.get::<Self>().unwrap_or_default();
+        all.0.insert(block, grounds.into());
+        facts.put(all);
+    }
+}
 
 /// What a block decides before the handler.
 #[derive(Debug)]

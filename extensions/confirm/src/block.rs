@@ -147,7 +147,7 @@ impl Confirm {
         };
         let asked = Asked {
             place: place(call),
-            arguments: digest::of(call.params),
+            arguments: digest::of(&call.whole()),
             shown: digest::of(&json!([preview.rendered(), preview.effects()])),
             preview,
         };

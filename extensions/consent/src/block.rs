@@ -3,7 +3,9 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place, Property, Refusal};
+use mcp_ext_core::block::{
+    Before, Block, BlockCall, BlockOutcome, Grounds, Place, Property, Refusal,
+};
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::cx::CallCx;
 use mcp_ext_core::request::BoxFuture;
@@ -392,6 +394,10 @@ impl Block for Consent {
         Box::pin(async move {
             match self.permit(call).await {
                 Ok(permitted) => {
+                    if let Some(Ok(purpose)) = permitted.purpose.as_ref().map(serde_json::to_string)
+                    {
+                        Grounds::add(call.cx.facts(), Self::NAME, purpose);
+                    }
                     call.cx.facts().put(permitted);
                     Before::Proceed
                 }

@@ -188,7 +188,7 @@ impl Idempotency {
                 item: format!("{}/{}", call.contract.id.as_str(), call.item.name),
             },
             operations: operations(call.item),
-            digest: digest::of(call.params),
+            digest: digest::of(&call.whole()),
             owner,
             now,
             lease_until: now.saturating_add(self.lease_ms),

@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{ID, OrdersExtension, Rig, START, START_TEXT, ann, call, kind, text};
 use futures_lite::future::{block_on, poll_once};
-use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Place};
+use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Grounds, Place};
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::request::{BoxFuture, Principal, Target};
 use serde_json::{Value, json};
@@ -737,4 +739,55 @@ fn the_argument_and_the_member_stand_in_the_schemas_of_the_tool() {
     assert_eq!(member["properties"]["replayed"]["type"], "boolean");
     let look = tool("look");
     assert!(look["inputSchema"]["properties"]["idempotencyKey"].is_null());
+}
+
+/// Permits calls on these grounds.
+struct Permits(Arc<Mutex<Option<&'static str>>>);
+
+impl Block for Permits {
+    fn name(&self) -> &'static str {
+        "com.example/permits"
+    }
+    fn place(&self) -> Place {
+        Place::CONSENT
+    }
+    fn covers(&self, contract: &Contract, _: &Item) -> bool {
+        contract.id.as_str() == "com.example/orders"
+    }
+    fn before<'a>(&'a self, call: &'a BlockCall<'a>) -> BoxFuture<'a, Before> {
+        if let Some(purpose) = *self.0.lock().unwrap() {
+            Grounds::add(call.cx.facts(), self.name(), purpose);
+        }
+        Box::pin(async { Before::Proceed })
+    }
+    fn after<'a>(&'a self, _: &'a BlockCall<'a>, _: &'a mut BlockOutcome) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+}
+
+#[test]
+fn an_answer_is_not_given_again_on_other_grounds() {
+    block_on(async {
+        let rig = Rig::new();
+        let grounds = Arc::new(Mutex::new(None));
+        let set = mcp_ext_core::ExtensionSet::builder()
+            .enable(OrdersExtension::provide(rig.shop.clone()))
+            .enable(rig.block.enable())
+            .block(Permits(grounds.clone()))
+            .build()
+            .unwrap();
+        let order = async |purpose: Option<&'static str>| {
+            *grounds.lock().unwrap() = purpose;
+            let params = json!({"idempotencyKey": "k", "what": "tea"});
+            let answer = call(&set, Target::Tool("place_order"), params, ann(), false).await;
+            answer.unwrap()
+        };
+        assert_eq!(kind(&order(Some("treatment")).await), "ok");
+        for purpose in [Some("research"), None] {
+            assert_eq!(kind(&order(purpose).await), "conflict");
+        }
+        let again = order(Some("treatment")).await;
+        assert_eq!(again["structuredContent"]["idempotency"]["replayed"], true);
+        assert_eq!((rig.orders(), rig.entered()), (1, 1));
+    });
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mcp_ext_core::block::{
-    Before, Block, BlockCall, BlockOutcome, Failure, MustConfirm, Place, Property, Refusal,
+    Before, Block, BlockCall, BlockOutcome, Failure, Grounds, MustConfirm, Place, Property, Refusal,
 };
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::request::BoxFuture;
@@ -399,6 +399,9 @@ impl Block for Policy {
                     let (policy_id, reasons) = words(&decision);
                     return refuse(PolicyError::Denied { policy_id, reasons });
                 }
+            }
+            if decision.narrows() {
+                Grounds::add(call.cx.facts(), Self::NAME, decision.policy().to_string());
             }
             decision.narrow_facts(call.cx.facts());
             call.cx.facts().put(Standing(decision));
