@@ -2,6 +2,7 @@
 
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use mcp_ext_acceptance::{Place, Server, Servers};
@@ -29,6 +30,9 @@ impl Program {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
         let target = concat!(env!("CARGO_TARGET_TMPDIR"), "/../adapters");
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        // They share what they depend on, and so a place for their programs, which all have one name.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let built = Command::new(cargo)
             .args([
                 "build",
@@ -49,7 +53,12 @@ impl Program {
                 String::from_utf8_lossy(&built.stderr)
             ));
         }
-        Ok(format!("{target}/debug/examples/acceptance"))
+        let program = format!("{target}/acceptance-{}", folder.replace('/', "-"));
+        // A link, since what has just been written cannot be run while another thread is starting something.
+        let _ = std::fs::remove_file(&program);
+        std::fs::hard_link(format!("{target}/debug/examples/acceptance"), &program)
+            .map_err(|e| format!("{program}: {e}"))?;
+        Ok(program)
     }
 }
 
@@ -147,6 +156,21 @@ pub fn cells() -> Vec<Cell> {
                     TOWER_NOTIFICATIONS,
                 ),
             ],
+        },
+        Cell {
+            name: "rust-mcp-sdk adapter",
+            front: Front::Adapter("adapter"),
+            alone: Alone::Ours(Program::Example("adapters/rust-mcp-sdk")),
+            own_tool: add(),
+            no: &[(
+                |p| !p.modern(),
+                "rust-mcp-sdk has no `initialize`, and no era is offered that it has not",
+            )],
+            lost: &[(
+                "the handler of a cancelled call is stopped, and nobody answers",
+                |p| !p.http(),
+                "it is stopped, but rust-mcp-sdk has no way to leave a call unanswered",
+            )],
         },
         Cell {
             name: "`WireLayer` around an rmcp service",
