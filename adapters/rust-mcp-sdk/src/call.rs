@@ -48,6 +48,7 @@ impl ExtensionsHandler {
         http: Option<Arc<HttpRequest>>,
         runtime: Arc<dyn McpServer>,
     ) -> Result<JsonObject, RpcError> {
+        let call = self.calls.start(&runtime, id, http.as_deref());
         let params = params
             .map(|params| serde_json::value::to_raw_value(&params))
             .transpose()
@@ -76,7 +77,6 @@ impl ExtensionsHandler {
         incoming.principal = auth.and_then(|auth| (self.principal)(&auth));
         let limit = set.limits().max_duration;
         incoming.deadline = Instant::now().checked_add(limit);
-        let call = self.calls.start(&runtime, id, http.as_deref());
         incoming.cancel = Some(call.cancel.clone());
         incoming.notify = Some(Arc::new(Sender {
             runtime,

@@ -11,9 +11,7 @@ use rust_mcp_sdk::McpClient;
 use rust_mcp_sdk::error::McpSdkError;
 use rust_mcp_sdk::schema;
 use rust_mcp_sdk::schema::schema_utils::{CustomRequest, RequestFromClient};
-use rust_mcp_sdk::schema::{
-    ClientCapabilities, ProtocolVersion, RequestMetaObject, RequestParams, ServerResult,
-};
+use rust_mcp_sdk::schema::{ClientCapabilities, ProtocolVersion, RequestMetaObject, RequestParams};
 use serde_json::Value;
 
 use crate::typed;
@@ -79,19 +77,7 @@ impl RustMcpSdkCaller {
 
     async fn request(&self, request: RequestFromClient) -> Result<JsonObject, CallerError> {
         let answer = self.client.request(request, self.timeout).await;
-        match answer.map_err(failed)? {
-            // The result of which nothing was taken for something else.
-            ServerResult::Result(schema::GenericResult {
-                meta: None,
-                result_type,
-                extra,
-            }) => {
-                let mut result = extra.unwrap_or_default();
-                result.insert("resultType".to_owned(), Value::String(result_type));
-                Ok(result)
-            }
-            other => Ok(typed::object(&other)),
-        }
+        answer.map(|result| typed::object(&result)).map_err(failed)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
-use mcp_ext_core::request::{Declared, Incoming, Target};
-use mcp_ext_core::wire::{JsonObject, code};
+use mcp_ext_core::request::{Declared, Incoming, SessionDeclaration, Target};
+use mcp_ext_core::wire::{JsonObject, code, meta};
 use mcp_ext_core::{AmendCx, ExtensionSet};
 use rust_mcp_sdk::McpServer;
 use rust_mcp_sdk::error::SdkResult;
@@ -19,7 +19,7 @@ use rust_mcp_sdk::schema::{
 use rust_mcp_sdk::tool_param_headers::ToolParamHeader;
 use serde_json::{Value, json};
 
-use crate::{ExtensionsHandler, typed};
+use crate::{ExtensionsHandler, context, typed};
 
 /// Most pages of the server's own tools that are looked through for names of ours.
 const MAX_PAGES: usize = 100;
@@ -79,6 +79,7 @@ impl ExtensionsHandler {
         own_meta: Option<JsonObject>,
         runtime: Arc<dyn McpServer>,
     ) -> Answer {
+        let own_meta = own_meta.unwrap_or_else(|| typed::object(typed::meta_of(&request)));
         match request {
             ClientRequest::CallToolRequest(request)
                 if self.owns_tool(&request.params.name, &runtime).await =>
@@ -88,11 +89,13 @@ impl ExtensionsHandler {
                 self.own(id, "tools/call", Some(params), runtime).await
             }
             ClientRequest::ListToolsRequest(request) => {
-                let own_meta = own_meta.unwrap_or_else(|| typed::object(&request.params.meta));
                 self.tools(request, own_meta, runtime).await
             }
             ClientRequest::DiscoverRequest(request) => self.capabilities(request, runtime).await,
-            other => self.forward(other, runtime).await,
+            other => {
+                let other = ClientJsonrpcRequest::Standard(other);
+                self.hand_on(other, &own_meta, runtime).await
+            }
         }
     }
 
@@ -116,10 +119,31 @@ impl ExtensionsHandler {
         match typed::read(request) {
             Ok((request, own_meta)) => self.known(request, Some(own_meta), runtime).await,
             Err(request) => {
+                let own_meta = match request.params.as_ref().and_then(|p| p.get("_meta")) {
+                    Some(Value::Object(own_meta)) => own_meta.clone(),
+                    _ => JsonObject::new(),
+                };
                 let request = ClientJsonrpcRequest::Custom(request);
-                self.inner.handle_request(request, runtime).await
+                self.hand_on(request, &own_meta, runtime).await
             }
         }
+    }
+
+    /// Has a request of the server's own answered by it, where it can read what was negotiated.
+    async fn hand_on(
+        &self,
+        request: ClientJsonrpcRequest,
+        own_meta: &JsonObject,
+        runtime: Arc<dyn McpServer>,
+    ) -> Answer {
+        let version = match own_meta.get(meta::PROTOCOL_VERSION) {
+            Some(Value::String(version)) => ProtocolVersion::parse(version),
+            _ => None,
+        };
+        let session = SessionDeclaration::none();
+        let negotiated = self.set.negotiated(Era::Modern, version, own_meta, session);
+        let answer = self.inner.handle_request(request, runtime);
+        context::with_negotiated(negotiated, answer).await
     }
 
     async fn forward(&self, request: ClientRequest, runtime: Arc<dyn McpServer>) -> Answer {

@@ -20,6 +20,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! The server's own handlers read what was negotiated with [`negotiated`].
+//!
 //! Over HTTP, [`HttpContext`] goes among the middlewares of the `McpHttpHandler`; without it the extensions do not see
 //! what only HTTP knows.
 //!
@@ -32,7 +34,6 @@
 //! - Notifications cannot go on `subscriptions/listen`.
 //! - A server that answers with JSON in place of streams gives the first message of a call for its answer: through
 //!   [`HttpContext`] nothing but the answer is sent there.
-//! - Its handlers see what a client declared (`RequestContext::client_extensions`), not what was negotiated.
 //! - Its clients send no `Mcp-Name` for methods of extensions, and a call that is dropped is not cancelled at the server.
 //!
 //! [rust-mcp-sdk]: rust_mcp_sdk
@@ -58,6 +59,7 @@ use tokio::sync::OnceCell;
 
 #[cfg(feature = "client")]
 pub use client::{DeclareError, RustMcpSdkCaller, declare};
+pub use context::negotiated;
 #[cfg(feature = "http")]
 pub use http::HttpContext;
 

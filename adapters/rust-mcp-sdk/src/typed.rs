@@ -3,7 +3,9 @@
 use mcp_ext_core::RpcError;
 use mcp_ext_core::wire::{JsonObject, meta};
 use rust_mcp_sdk::schema;
-use rust_mcp_sdk::schema::{ClientRequest, GenericResult, JsonrpcRequest, ServerResult};
+use rust_mcp_sdk::schema::{
+    ClientRequest, GenericResult, JsonrpcRequest, RequestMetaObject, ServerResult,
+};
 use serde_json::Value;
 
 /// A result as it is to stand on the wire. The types of rust-mcp-sdk know no `null` and no fraction in settings, and of
@@ -33,6 +35,22 @@ pub(crate) fn object(value: &impl serde::Serialize) -> JsonObject {
     match serde_json::to_value(value) {
         Ok(Value::Object(object)) => object,
         _ => JsonObject::new(),
+    }
+}
+
+/// `_meta` of a request, which every request has.
+pub(crate) fn meta_of(request: &ClientRequest) -> &RequestMetaObject {
+    match request {
+        ClientRequest::DiscoverRequest(request) => &request.params.meta,
+        ClientRequest::ListResourcesRequest(request) => &request.params.meta,
+        ClientRequest::ListResourceTemplatesRequest(request) => &request.params.meta,
+        ClientRequest::ReadResourceRequest(request) => &request.params.meta,
+        ClientRequest::SubscriptionsListenRequest(request) => &request.params.meta,
+        ClientRequest::ListPromptsRequest(request) => &request.params.meta,
+        ClientRequest::GetPromptRequest(request) => &request.params.meta,
+        ClientRequest::ListToolsRequest(request) => &request.params.meta,
+        ClientRequest::CallToolRequest(request) => &request.params.meta,
+        ClientRequest::CompleteRequest(request) => &request.params.meta,
     }
 }
 

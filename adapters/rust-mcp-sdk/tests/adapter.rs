@@ -13,6 +13,7 @@ use mcp_ext_rust_mcp_sdk::{CARRIES, with_extensions};
 use rust_mcp_sdk::mcp_server::{
     McpServerHandler, McpServerOptions, ServerHandler, ToMcpServerHandler, server_runtime,
 };
+use rust_mcp_sdk::schema::ServerResult;
 use rust_mcp_sdk::{McpServer, SseTransport, TransportOptions};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -271,6 +272,21 @@ async fn a_filtered_list_is_private_and_shows_tools_to_those_who_declare_alone()
     }
 }
 
+#[tokio::test]
+async fn the_servers_own_tools_read_what_was_negotiated() {
+    let mut pipe = pipe(Plain::default(), set(&Desk::default()));
+    for (declared, text) in [
+        (shelf(), "Some(3)"),
+        (untyped(), "Some(3)"),
+        (json!({}), "no"),
+        (json!({"com.example/shelf": {"room": "attic"}}), "no"),
+    ] {
+        let call = json!({"name": "negotiated", "arguments": {}});
+        let answer = pipe.modern("tools/call", call, declared).await;
+        assert_eq!(answer["result"]["content"][0]["text"], text, "{answer}");
+    }
+}
+
 // ---- tools -------------------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -435,7 +451,7 @@ async fn hostile_params_are_refused_and_the_connection_goes_on() {
     assert_eq!(answer["result"]["title"], "Emma");
 }
 
-/// Trap 11 of a decorator: everything that is not ours is the server's, and nothing of it is changed.
+/// Everything that is not ours is the server's, and nothing of it is changed.
 #[tokio::test]
 async fn other_answers_are_those_of_the_server_alone() {
     let requests = [
@@ -455,6 +471,24 @@ async fn other_answers_are_those_of_the_server_alone() {
         let expected = alone.modern(method, params.clone(), shelf()).await;
         assert_eq!(ours.modern(method, params, shelf()).await, expected);
     }
+    // A declaration that is none does not become one.
+    let odd = json!({"com.example/other": 5});
+    let expected = alone.modern("tools/list", json!({}), odd.clone()).await;
+    assert!(expected["error"].is_object(), "{expected}");
+    let answer = ours.modern("tools/list", json!({}), odd).await;
+    assert_eq!(answer, expected);
+}
+
+/// When this fails, rust-mcp-sdk's clients have come to keep what they do not know: the docs of the caller can say less.
+#[test]
+fn rust_mcp_sdk_decodes_results_by_their_shape() {
+    let result = json!({"resultType": "complete", "content": [], "shelf": 7});
+    let decoded: ServerResult = serde_json::from_value(result).unwrap();
+    assert!(matches!(decoded, ServerResult::CallToolResult(_)));
+    let whole =
+        json!({"resultType": "complete", "contents": 1, "shelf": 7, "_meta": {"a/b": null}});
+    let decoded: ServerResult = serde_json::from_value(whole.clone()).unwrap();
+    assert_eq!(serde_json::to_value(decoded).unwrap(), whole);
 }
 
 #[test]

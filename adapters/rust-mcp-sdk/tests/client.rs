@@ -13,7 +13,8 @@ use rust_mcp_sdk::mcp_client::{
     ClientHandler, McpClientOptions, ToMcpClientHandler, client_runtime,
 };
 use rust_mcp_sdk::mcp_server::{McpServerOptions, ToMcpServerHandler, server_runtime};
-use rust_mcp_sdk::schema::ClientCapabilities;
+use rust_mcp_sdk::schema::schema_utils::{CustomRequest, RequestFromClient};
+use rust_mcp_sdk::schema::{ClientCapabilities, RequestMetaObject};
 use rust_mcp_sdk::{ClientDetails, McpClient, McpServer, StdioTransport, TransportOptions};
 use serde_json::json;
 
@@ -30,6 +31,18 @@ async fn main() {
     }
     a_typed_client_negotiates_and_calls().await;
     what_is_declared_on_the_clients_own_requests();
+    rust_mcp_sdk_leaves_meta_off();
+}
+
+/// When this fails, rust-mcp-sdk has come to put `_meta` on requests of extensions by itself.
+fn rust_mcp_sdk_leaves_meta_off() {
+    let request = RequestFromClient::CustomRequest(CustomRequest {
+        method: FIND.to_owned(),
+        params: None,
+    });
+    let meta = RequestMetaObject::new("2026-07-28".to_owned(), ClientCapabilities::default());
+    let request = serde_json::to_value(request.with_meta(meta)).unwrap();
+    assert_eq!(request, json!({"method": FIND}));
 }
 
 async fn serve() {

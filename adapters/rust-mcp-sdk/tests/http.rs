@@ -101,7 +101,7 @@ fn call(method: &str, params: Value, declared: Value) -> (String, Value) {
 
 /// Trap 10.
 #[tokio::test]
-async fn neg_06_statuses_are_those_of_the_protocol() {
+async fn neg_07_statuses_are_those_of_the_protocol() {
     let desk = Desk::default();
     let address = serve(&desk, false, true).await;
     for (params, declared, status, part) in [
@@ -159,7 +159,7 @@ async fn the_header_mcp_name_is_compared_where_a_method_asks_for_it() {
     assert_eq!(post(address, &headers, &body).await.0, 200);
 }
 
-/// Trap 6 from the other side: a stream is not held back, and the end of its connection cancels.
+/// What is open ends with its connection.
 #[tokio::test]
 async fn a_client_that_hangs_up_cancels_its_call_and_no_other() {
     let desk = Desk::default();
@@ -228,4 +228,37 @@ async fn lists_and_capabilities_have_ours() {
     let (headers, body) = call("server/discover", json!({}), json!({}));
     let (_, text) = post(address, &headers, &body).await;
     assert!(text.contains("\"com.example/shelf\":{"), "{text}");
+}
+
+/// Trap 6: what comes through the middleware is what comes without it, and is not held back.
+#[tokio::test]
+async fn a_listen_stream_is_the_servers_own() {
+    let params = json!({"notifications": {"toolsListChanged": true}});
+    let (headers, body) = call("subscriptions/listen", params, shelf());
+    let mut answers = Vec::new();
+    for context in [true, false] {
+        let address = serve(&Desk::default(), false, context).await;
+        let (status, text) = post(address, &headers, &body).await;
+        assert_eq!(status, 200, "{text}");
+        let events = text.lines().filter(|line| line.starts_with("data:"));
+        answers.push(events.map(str::to_owned).collect::<Vec<_>>());
+    }
+    assert!(answers[0].len() > 1, "{answers:?}");
+    assert_eq!(answers[0], answers[1]);
+
+    // A call that is still running has sent what it had to say.
+    let desk = Desk::default();
+    let address = serve(&desk, false, true).await;
+    let params = json!({"name": "borrow_book", "arguments": {"title": "hang"}, "_meta": {"progressToken": "p"}});
+    let (headers, body) = call("tools/call", params, shelf());
+    let mut stream = open(address, &headers, &body).await;
+    let mut text = String::new();
+    while !text.contains("/moved") {
+        let mut part = [0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut part)).await;
+        let read = read.expect("it is not held back").unwrap();
+        assert!(read > 0, "{text}");
+        text.push_str(std::str::from_utf8(&part[..read]).unwrap());
+    }
+    assert_eq!(desk.0.dropped.load(Ordering::SeqCst), 0);
 }

@@ -248,6 +248,11 @@ impl ServerHandler for Plain {
         };
         let text = match (&*params.name, number("a"), number("b")) {
             ("add", Some(a), Some(b)) => (a + b).to_string(),
+            ("negotiated", ..) => {
+                let negotiated = mcp_ext_rust_mcp_sdk::negotiated();
+                let settings = negotiated.and_then(|n| n.settings::<ShelfExtension>());
+                settings.map_or_else(|| "no".into(), |s| format!("{:?}", s.most))
+            }
             (name, ..) if Some(name) == self.also => "theirs".to_owned(),
             _ => return Err(CallToolError::unknown_tool(params.name)),
         };
