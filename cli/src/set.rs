@@ -56,12 +56,12 @@ pub struct Enabled {
 
     /// The data to serve: `bundled` for the synthetic records that come along, or a file of FHIR resources, one JSON
     /// object a line.
-    #[arg(long, value_name = "bundled|FILE")]
+    #[arg(long, value_name = "bundled|FILE", requires = "names")]
     pub data: Option<String>,
 
     /// A file with the settings that extensions advertise: a JSON object with one member for each extension, by the name
     /// that --enable takes, e.g. {"healthcare": {"maxResults": 50}}. `mcp-ext list` shows the members.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "names")]
     pub settings: Option<PathBuf>,
 
     /// Record every call in this file, a SQLite log that shows whether it was changed; `mcp-ext audit` exports and verifies

@@ -32,6 +32,10 @@ const REMEMBERED: usize = 1024;
 pub struct Verifier {
     previous: Option<Digest>,
     count: u64,
+    /// How many records stand before the first that is verified.
+    before: u64,
+    /// The digest of the last of these.
+    start: Option<Digest>,
     recent: VecDeque<Digest>,
     head: Option<Head>,
     any_form: bool,
@@ -96,6 +100,14 @@ pub enum Reason {
     /// The record that the head names has another digest: the chain was written anew.
     #[error("not the record that the head names: the chain was written anew, or is another")]
     HeadMismatch,
+    /// The head is of a record before those that are verified, so it shows nothing about them.
+    #[error(
+        "the head names {head} records, and those are taken for verified: compare with a later head, or verify from the start"
+    )]
+    HeadBefore {
+        /// How many records the head names.
+        head: u64,
+    },
     /// The signature is missing or not of the key.
     #[error("the signature is missing or not of this key")]
     Signature,
@@ -118,6 +130,7 @@ impl Reason {
             Self::Replayed => "replayed",
             Self::Cut { .. } => "cut",
             Self::HeadMismatch => "head_mismatch",
+            Self::HeadBefore { .. } => "head_before",
             Self::Signature => "signature",
             Self::HeadSignature => "head_signature",
         }
@@ -137,6 +150,8 @@ impl Verifier {
         Self {
             previous: None,
             count: 0,
+            before: 0,
+            start: None,
             recent: VecDeque::with_capacity(REMEMBERED),
             head: None,
             any_form: false,
@@ -149,6 +164,8 @@ impl Verifier {
     #[must_use]
     pub fn after(mut self, count: u64, last: Digest) -> Self {
         self.count = count;
+        self.before = count;
+        self.start = Some(last);
         self.previous = Some(last);
         self
     }
@@ -284,6 +301,17 @@ impl Verifier {
                 return Err(broken(Reason::Cut {
                     expected: head.count(),
                 }));
+            }
+            Some(head) if head.count() < self.before => {
+                return Err(broken(Reason::HeadBefore { head: head.count() }));
+            }
+            // Of the record before the first, whose digest is known.
+            Some(head)
+                if self.before > 0
+                    && head.count() == self.before
+                    && Some(head.event_hash()) != self.start =>
+            {
+                return Err(broken(Reason::HeadMismatch));
             }
             #[cfg(feature = "ed25519")]
             Some(head) => {

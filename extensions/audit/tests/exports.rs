@@ -274,6 +274,25 @@ fn a_run_is_verified_from_where_it_begins() {
 }
 
 #[test]
+fn a_head_from_before_the_run_is_never_taken_for_a_check_of_it() {
+    let rest = joined(&export()[20..]);
+    let hash = |n: usize| Record::parse(&export()[n - 1]).unwrap().event_hash;
+    let against = |count: usize, hash: Digest| {
+        let head = Head::new("seg_1", count as u64, hash).unwrap();
+        let verifier = Verifier::new().after(20, Record::parse(&export()[19]).unwrap().event_hash);
+        verify(&rest[..], verifier.against(head))
+            .unwrap()
+            .map(|whole| whole.records)
+            .map_err(|found| found.reason)
+    };
+    assert_eq!(against(10, hash(10)), Err(Reason::HeadBefore { head: 10 }));
+    assert_eq!(against(20, hash(10)), Err(Reason::HeadMismatch));
+    assert_eq!(against(20, hash(20)), Ok(60));
+    assert_eq!(against(21, hash(21)), Ok(60));
+    assert_eq!(against(21, hash(20)), Err(Reason::HeadMismatch));
+}
+
+#[test]
 fn heads_that_say_nothing_are_refused() {
     for bad in [
         r#"{}"#,

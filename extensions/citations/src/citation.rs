@@ -211,10 +211,15 @@ impl Cite {
         self
     }
 
-    /// Says where a person can read the work.
+    /// Says where a person can read the work. Hosts make links of it, so what is no whole `http` or `https` URL is left
+    /// out.
     #[must_use]
     pub fn url(mut self, url: &str) -> Self {
-        self.work.url = Some(Line::lossy(url));
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+        let web = scheme.is_some_and(|scheme| {
+            scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
+        });
+        self.work.url = Line::new(url).ok().filter(|_| web);
         self
     }
 

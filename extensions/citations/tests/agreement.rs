@@ -49,3 +49,28 @@ proptest! {
         prop_assert!(line.chars().count() <= 300 && !line.contains(char::is_control));
     }
 }
+
+#[test]
+fn what_hosts_make_a_link_of_is_a_web_address() {
+    let long = format!("https://example.com/{}", "a".repeat(512));
+    for (url, kept) in [
+        ("https://example.com/guideline", true),
+        ("HTTP://example.com", true),
+        ("javascript:alert(1)", false),
+        ("javascript://example.com/%0aalert(1)", false),
+        ("data:text/html,x", false),
+        ("https:example.com", false),
+        ("https://example.com/\nSource: other", false),
+        (long.as_str(), false),
+        ("", false),
+    ] {
+        let citation = Cite::of("urn:x")
+            .url(url)
+            .cited("x", &"1970-01-01T00:00:00.000Z".parse().unwrap());
+        let wire = serde_json::to_value(&citation).unwrap();
+        let found = wire["schema:citation"]
+            .get("url")
+            .and_then(|url| url.as_str());
+        assert_eq!(found, kept.then_some(url), "{wire}");
+    }
+}
