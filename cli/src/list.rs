@@ -2,7 +2,8 @@
 
 use std::io::IsTerminal;
 
-use mcp_ext::Contract;
+use mcp_ext::audit::AuditExtension;
+use mcp_ext::{Contract, Extension as _};
 use serde_json::json;
 
 use crate::Error;
@@ -43,6 +44,8 @@ pub fn run(args: &Args) -> Result<(), Error> {
         anstream::println!("  protocol revisions {}", contract.protocol);
         if let Some(name) = enable_name(contract) {
             anstream::println!("  enable with --enable {name}");
+        } else if contract.id == AuditExtension::CONTRACT.id {
+            anstream::println!("  enable with --audit FILE");
         }
         for item in contract.items {
             let first = item.docs.trim().lines().next().unwrap_or_default();
