@@ -103,6 +103,8 @@ fn sessionless(place: Place) -> bool {
 const SESSIONLESS: &str =
     "its server keeps no sessions in this era, so a cancellation does not say whose call it means";
 
+const NO_HEADERS: &str = "headers do not reach the layer";
+
 const TOWER_NOTIFICATIONS: &str = "tower-mcp sends notifications of its own types alone";
 
 /// Every row.
@@ -138,7 +140,7 @@ pub fn cells() -> Vec<Cell> {
                 (
                     "a name that the header repeats is compared with it",
                     |_| true,
-                    "headers do not reach the layer",
+                    NO_HEADERS,
                 ),
                 (
                     "the handler of a cancelled call is stopped, and nobody answers",
@@ -170,6 +172,18 @@ pub fn cells() -> Vec<Cell> {
                 "the handler of a cancelled call is stopped, and nobody answers",
                 |p| !p.http(),
                 "it is stopped, but rust-mcp-sdk has no way to leave a call unanswered",
+            )],
+        },
+        Cell {
+            name: "turbomcp adapter",
+            front: Front::Adapter("adapter"),
+            alone: Alone::Ours(Program::Example("adapters/turbomcp")),
+            own_tool: add(),
+            no: &[],
+            lost: &[(
+                "a name that the header repeats is compared with it",
+                |_| true,
+                NO_HEADERS,
             )],
         },
         Cell {
