@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -178,6 +178,7 @@ enum Wire {
     Stdio {
         stdin: tokio::sync::Mutex<ChildStdin>,
         waiting: Waiting,
+        ended: Arc<AtomicBool>,
         _child: Box<Child>,
     },
     Http {
@@ -274,6 +275,11 @@ impl Connection {
     fn forgetful(&self) -> bool {
         let opened = lock(&self.opening).is_some();
         matches!(&self.wire, Wire::Http { session, .. } if opened && lock(session).is_none())
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(&self.wire, Wire::Stdio { ended, .. } if ended.load(Ordering::Acquire))
     }
 
     async fn send(&self, frame: &Value, headers: &[(&str, &str)]) -> Outcome<Answer> {
@@ -452,7 +458,8 @@ fn stdio(command: &[String], heard: &Arc<Mutex<Vec<Value>>>) -> Outcome<Wire> {
         return Err("a child without pipes".to_owned());
     };
     let waiting: Waiting = Arc::default();
-    let (answers, heard) = (waiting.clone(), heard.clone());
+    let ended = Arc::new(AtomicBool::new(false));
+    let (answers, heard, end) = (waiting.clone(), heard.clone(), ended.clone());
     tokio::spawn(async move {
         let mut lines = BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {
@@ -467,11 +474,13 @@ fn stdio(command: &[String], heard: &Arc<Mutex<Vec<Value>>>) -> Outcome<Wire> {
             }
         }
         // Nobody will answer those who still wait.
+        end.store(true, Ordering::Release);
         lock(&answers).clear();
     });
     Ok(Wire::Stdio {
         stdin: stdin.into(),
         waiting,
+        ended,
         _child: Box::new(child),
     })
 }

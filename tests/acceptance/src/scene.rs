@@ -185,6 +185,12 @@ impl Scene {
         Ok(Client::new(Arc::new(connection), declares))
     }
 
+    /// Forgets connections whose server has ended.
+    pub async fn forget_ended(&self) {
+        let mut connections = self.connections.lock().await;
+        connections.retain(|_, connection| !connection.has_ended());
+    }
+
     /// A tool that the server itself has, and arguments for it.
     pub fn own_tool(&self) -> Option<(&str, &Value)> {
         self.servers

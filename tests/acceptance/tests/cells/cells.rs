@@ -95,8 +95,8 @@ pub struct Cell {
     lost: &'static [(&'static str, Where, &'static str)],
 }
 
-/// Over HTTP in the older era, where a server may keep no sessions.
-fn sessionless(place: Place) -> bool {
+/// Over HTTP in the older era.
+fn http_legacy(place: Place) -> bool {
     place.http() && !place.modern()
 }
 
@@ -106,6 +106,12 @@ const SESSIONLESS: &str =
 const NO_HEADERS: &str = "headers do not reach the layer";
 
 const TOWER_NOTIFICATIONS: &str = "tower-mcp sends notifications of its own types alone";
+
+const UNKNOWN_METHOD: &str = "an unknown method of the extension is -32601";
+
+const PMCP_UNKNOWN: &str = "pmcp says -32700 of a method that it does not know, with status 400";
+
+const PMCP_ENDS: &str = "over stdio pmcp ends at what it cannot read as a request of its own";
 
 /// Every row.
 pub fn cells() -> Vec<Cell> {
@@ -203,6 +209,33 @@ pub fn cells() -> Vec<Cell> {
             lost: &[],
         },
         Cell {
+            name: "`WireLayer` around a pmcp 2.23 router",
+            front: Front::Adapter("layer"),
+            alone: Alone::Ours(Program::Example("tests/pmcp")),
+            own_tool: add(),
+            no: &[],
+            lost: &[(UNKNOWN_METHOD, http_legacy, PMCP_UNKNOWN)],
+        },
+        Cell {
+            name: "`wrap`, a pmcp 2.23 server",
+            front: Front::Wrap,
+            alone: Alone::Ours(Program::Example("tests/pmcp")),
+            own_tool: add(),
+            no: &[(
+                |p| p.modern() && !p.http(),
+                "pmcp ends at server/discover over stdio",
+            )],
+            lost: &[
+                (UNKNOWN_METHOD, http_legacy, PMCP_UNKNOWN),
+                (UNKNOWN_METHOD, |p| !p.http(), PMCP_ENDS),
+                (
+                    "a call without a tool's name is answered as the server does alone",
+                    |p| !p.http(),
+                    PMCP_ENDS,
+                ),
+            ],
+        },
+        Cell {
             name: "`wrap`, a Python `mcp` 2.3.0 server",
             front: Front::Wrap,
             alone: Alone::Theirs(
@@ -233,10 +266,10 @@ pub fn cells() -> Vec<Cell> {
             lost: &[
                 (
                     "the handler of a cancelled call is stopped, and nobody answers",
-                    sessionless,
+                    http_legacy,
                     SESSIONLESS,
                 ),
-                ("other calls go on", sessionless, SESSIONLESS),
+                ("other calls go on", http_legacy, SESSIONLESS),
             ],
         },
         Cell {

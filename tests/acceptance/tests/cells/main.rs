@@ -79,7 +79,11 @@ async fn play_column(cell: &Cell, started: &Started, place: Place) -> Column {
     for check in all {
         match (check.play(&scene).await, cell.lost(check.name, place)) {
             (Ok(()), None) => column.held += 1,
-            (Err(_), Some(why)) => column.lost.push((check, why)),
+            (Err(_), Some(why)) => {
+                column.lost.push((check, why));
+                // It may be the server's end that it cannot.
+                scene.forget_ended().await;
+            }
             (Err(why), None) => column.failed.push((check, why)),
             (Ok(()), Some(_)) => column
                 .failed
