@@ -30,8 +30,8 @@
 //! # What turbomcp leaves out
 //!
 //! - Notifications of extensions on `subscriptions/listen`.
-//! - Headers do not reach the layer: `Mcp-Name` is not compared for methods of extensions, and of `Mcp-Param-*` only
-//!   those are that have the name of an argument, by turbomcp itself.
+//! - Headers do not reach the layer: `Mcp-Name` is not compared for methods of extensions. `Mcp-Param-*` must be there for
+//!   tools, but what they say is compared, by turbomcp itself, only where the header has the name of the argument.
 //! - Over HTTP an error of the envelope that only the layer sees is answered with status 200: an older version in the
 //!   body alone, or capabilities that are malformed.
 //!

@@ -22,6 +22,8 @@ pub(crate) struct Asserted {
     pub session: Option<String>,
     pub connection: Option<String>,
     pub identity: Identity,
+    /// The `Mcp-Param-*` headers that came, without that prefix and in small letters, where there are headers.
+    mirrors: Option<Value>,
     /// Who calls and in which session, as the server reads it.
     caller: JsonObject,
 }
@@ -39,6 +41,7 @@ impl Asserted {
             session: text(internal::SESSION_ID),
             connection: text(internal::CONNECTION_ID),
             identity: extract_identity(meta),
+            mirrors: meta.get(internal::OBSERVED_HEADER_PARAMS).cloned(),
             caller: caller.map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
     }
@@ -49,6 +52,41 @@ impl Asserted {
         asked.remove(meta::PROGRESS_TOKEN);
         asked.extend(self.caller.clone());
         asked
+    }
+
+    /// Whether each argument that a header must repeat has one. What it says cannot be seen here; turbomcp has compared it
+    /// if the header has the name of the argument.
+    ///
+    /// # Errors
+    /// -32020 for a header that is missing.
+    pub fn check_mirrors(&self, schema: Option<&Value>, value: &Value) -> Result<(), RpcError> {
+        let Some(Value::Array(came)) = &self.mirrors else {
+            return Ok(());
+        };
+        let properties = schema.and_then(|schema| schema.get("properties"));
+        for (name, schema) in properties.and_then(Value::as_object).into_iter().flatten() {
+            let value = match value.get(name) {
+                // What is no scalar is the arguments' fault, said later.
+                None | Some(Value::Null | Value::Array(_)) => continue,
+                Some(value) => value,
+            };
+            self.check_mirrors(Some(schema), value)?;
+            let header = schema.get("x-mcp-header").and_then(Value::as_str);
+            let Some(header) = header.filter(|_| !value.is_object()) else {
+                continue;
+            };
+            let small = header.to_ascii_lowercase();
+            if !came.iter().any(|name| *name == small) {
+                let header = format!("Mcp-Param-{header}");
+                return Err(RpcError::new(
+                    code::HEADER_MISMATCH,
+                    format!("the header {header} is missing"),
+                )
+                .with_data(json!({ "header": header }))
+                .in_envelope());
+            }
+        }
+        Ok(())
     }
 
     /// Who opens sessions, or may use them: the key that turbomcp itself compares.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{
-    BoxFuture, Declared, Incoming, SessionDeclaration, Target, declared_in,
+    BoxFuture, Declared, Incoming, Params, SessionDeclaration, Target, declared_in,
 };
 use mcp_ext_core::wire::{JsonObject, code, meta};
 use mcp_ext_core::{AmendCx, RpcError, envelope};
@@ -230,6 +230,11 @@ where
             .map(str::to_owned);
         let target = name.as_deref().map_or(Target::Method(method), Target::Tool);
         let (params, input) = own::open(target, params)?;
+        if let (Target::Tool(name), Params::Value(arguments)) = (target, &params) {
+            let tool = self.state.set.tool(name);
+            let schema = tool.and_then(|tool| tool.listing().get("inputSchema"));
+            asserted.check_mirrors(schema, arguments)?;
+        }
         let mut incoming = Incoming::new(client.era, target)
             .params(params)
             .session(client.session)

@@ -35,6 +35,7 @@ pub struct DeskSettings {
 
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Asked {
+    #[schemars(extend("x-mcp-header" = "Manner"))]
     how: String,
 }
 
@@ -733,22 +734,40 @@ async fn over_http_what_the_layer_alone_can_see_has_status_200() {
     let malformed = modern(plainly(), json!({ "com.example/desk": 5 }));
     let (status, _, answer) = http.post(&[], WHO, malformed).await;
     assert_eq!((status, &answer["error"]["code"]), (200, &json!(-32602)));
-    // Headers of tools are turbomcp's own business, by the names of arguments.
+}
+
+#[tokio::test]
+async fn headers_of_tools_are_compared_as_far_as_they_can_be_seen() {
+    let http = Http::new(layer().layer(adder()), HttpConfig::new());
+    let name = ("mcp-name", "ask_desk");
     for (headers, expected) in [
+        (vec![name, ("mcp-param-manner", "plainly")], 200),
+        (vec![name], 400),
+        (vec![name, ("mcp-param-how", "plainly")], 400),
         (
-            &[("mcp-name", "ask_desk"), ("mcp-param-how", "plainly")],
-            200,
-        ),
-        (
-            &[("mcp-name", "ask_desk"), ("mcp-param-how", "rudely")],
+            vec![("mcp-name", "add"), ("mcp-param-manner", "plainly")],
             400,
         ),
-        (&[("mcp-name", "add"), ("mcp-param-how", "plainly")], 400),
+        (
+            vec![
+                name,
+                ("mcp-param-manner", "plainly"),
+                ("mcp-param-how", "rudely"),
+            ],
+            400,
+        ),
     ] {
         let params = modern(call("ask_desk"), json!({}));
-        let (status, _, answer) = http.post(headers, "tools/call", params).await;
+        let (status, _, answer) = http.post(&headers, "tools/call", params).await;
         assert_eq!(status, expected, "{headers:?}: {answer}");
+        if status == 400 {
+            assert_eq!(answer["error"]["code"], -32020, "{headers:?}");
+        }
     }
+    // An argument that is not given has no header.
+    let params = modern(json!({ "name": "ask_desk", "arguments": {} }), json!({}));
+    let (status, _, answer) = http.post(&[name], "tools/call", params).await;
+    assert_eq!((status, &answer["result"]["isError"]), (200, &json!(true)));
 }
 
 #[tokio::test]
