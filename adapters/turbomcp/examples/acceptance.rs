@@ -6,8 +6,6 @@
 //!
 //! What listens says `serving http://...` on standard error, and ends when standard input does.
 
-use std::io::Read;
-
 use mcp_ext_turbomcp::ExtensionsLayer;
 use turbomcp::http::{HttpConfig, router};
 use turbomcp::prelude::*;
@@ -15,6 +13,8 @@ use turbomcp::{LegacySessionAdapter, McpService, serve_stdio, tower::Layer};
 
 #[path = "../../../tests/acceptance/src/extension.rs"]
 mod extension;
+#[path = "../../../tests/acceptance/src/listen.rs"]
+mod listen;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,16 +54,5 @@ where
     if !http {
         return Ok(serve_stdio(LegacySessionAdapter::new(server)).await?);
     }
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("serving http://{}/mcp", listener.local_addr()?);
-    // Whoever started this holds the other end of standard input, and it closes however they end.
-    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        drop(gone);
-    });
-    tokio::select! {
-        served = axum::serve(listener, router(server, HttpConfig::new())) => Ok(served?),
-        _ = ended => Ok(()),
-    }
+    listen::listen(router(server, HttpConfig::new()), "/mcp").await
 }

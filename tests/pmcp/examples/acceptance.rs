@@ -7,7 +7,6 @@
 //!
 //! What listens says `serving http://...` on standard error, and ends when standard input does.
 
-use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,6 +24,8 @@ use tower_layer::Layer;
 
 #[path = "../../acceptance/src/extension.rs"]
 mod extension;
+#[path = "../../acceptance/src/listen.rs"]
+mod listen;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -68,24 +69,11 @@ async fn main() -> Result<(), Error> {
     let flag = |name: &str| arguments.iter().any(|a| a == name);
     let (http, filter) = (flag("--http"), flag("--filter"));
     match arguments.first().map(String::as_str) {
-        Some("plain") if http => listen(router(plain()?)).await,
+        Some("plain") if http => listen::listen(router(plain()?), "/").await,
         Some("plain") => Ok(plain()?.run_stdio().await?),
-        Some("layer") if http => listen(with_extensions(plain()?, extension::set(filter)?)).await,
+        Some("layer") if http => {
+            listen::listen(with_extensions(plain()?, extension::set(filter)?), "/").await
+        }
         other => Err(format!("unknown arguments {other:?}; see the head of this program").into()),
-    }
-}
-
-async fn listen(router: Router) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("serving http://{}/", listener.local_addr()?);
-    // Whoever started this holds the other end of standard input, and it closes however they end.
-    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        drop(gone);
-    });
-    tokio::select! {
-        served = axum::serve(listener, router) => Ok(served?),
-        _ = ended => Ok(()),
     }
 }
