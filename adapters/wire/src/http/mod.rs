@@ -4,11 +4,11 @@ mod amend;
 mod answer;
 mod ask;
 mod body;
-mod headers;
+pub(crate) mod headers;
 mod layer;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
-mod sse;
+pub(crate) mod sse;
 mod state;
 
 use std::time::Duration;
@@ -95,10 +95,10 @@ fn media_type(headers: &http::HeaderMap) -> &str {
         .trim()
 }
 
-fn is_events(headers: &http::HeaderMap) -> bool {
+pub(crate) fn is_events(headers: &http::HeaderMap) -> bool {
     media_type(headers).eq_ignore_ascii_case("text/event-stream")
 }
 
-fn is_json(headers: &http::HeaderMap) -> bool {
+pub(crate) fn is_json(headers: &http::HeaderMap) -> bool {
     media_type(headers).eq_ignore_ascii_case("application/json")
 }

@@ -11,7 +11,7 @@ use super::{BodyError, WireBody};
 
 /// Cuts a stream into events. Every byte comes out again, line ends and comments included.
 #[derive(Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     buffer: BytesMut,
     /// Up to where no end of an event was found.
     searched: usize,
@@ -96,7 +96,7 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
 }
 
 /// The data of an event, its lines joined.
-pub(super) fn data(event: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn data(event: &[u8]) -> Option<Vec<u8>> {
     let all: Vec<&[u8]> = lines(event).filter_map(data_of).collect();
     (!all.is_empty()).then(|| all.join(&b'\n'))
 }

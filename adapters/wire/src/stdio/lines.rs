@@ -11,7 +11,7 @@ use crate::scan::Scan;
 const CHUNK: usize = 64 * 1024;
 
 /// Splits a stream into lines. Their ends stay part of them.
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     from: R,
     buffer: Vec<u8>,
     /// Where the next line starts.
@@ -23,7 +23,7 @@ pub(super) struct Lines<R> {
 }
 
 /// What came with one more read.
-pub(super) enum Filled {
+pub(crate) enum Filled {
     /// Bytes; there may be whole lines now.
     More,
     /// A line longer than the limit. It is gone; this is what was seen in passing.

@@ -2,7 +2,7 @@
 
 mod down;
 mod drive;
-mod lines;
+pub(crate) mod lines;
 mod outlet;
 #[cfg(feature = "process")]
 pub(crate) mod process;
