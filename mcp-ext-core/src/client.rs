@@ -1,6 +1,7 @@
 //! The client's side: negotiation, and typed calls through any SDK.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,13 +69,78 @@ pub enum CallerError {
     Rpc(RpcError),
     /// The request did not get there, or the answer not back.
     Transport(String),
+    /// The same, where the caller can tell what stopped it.
+    Stopped(Stopped),
 }
+
+impl From<Stopped> for CallerError {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
+}
+
+/// What stopped a call on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// No answer came in time. Whether the server acted is not known.
+    TimedOut {
+        /// How long the call waited.
+        after: Duration,
+    },
+    /// The connection ended before the answer came. Whether the server acted is not known.
+    Closed {
+        /// What ended it.
+        why: String,
+    },
+    /// As many calls as this caller makes at once are under way; nothing was sent.
+    Busy {
+        /// How many that are.
+        limit: usize,
+    },
+    /// The answer is larger than this caller takes.
+    TooLarge {
+        /// How many bytes it takes.
+        limit: usize,
+    },
+    /// The server refused the request over HTTP, with no answer of the protocol: 401 wants an `Authorization` header.
+    Status {
+        /// The status.
+        status: u16,
+    },
+    /// What the server answered is no answer of the protocol.
+    Malformed {
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::TimedOut { after } => write!(f, "no answer came within {after:?}"),
+            Self::Closed { why } => write!(f, "the connection ended before the answer: {why}"),
+            Self::Busy { limit } => {
+                write!(
+                    f,
+                    "nothing was sent: {limit} calls are under way, the most at once; try again"
+                )
+            }
+            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            Self::Status { status } => write!(f, "the server answered HTTP {status}"),
+            Self::Malformed { why } => write!(f, "the answer is none of the protocol: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Stopped {}
 
 impl std::fmt::Display for CallerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Rpc(error) => write!(f, "the server refused: {error}"),
             Self::Transport(why) => write!(f, "the server could not be reached: {why}"),
+            Self::Stopped(stopped) => stopped.fmt(f),
         }
     }
 }
@@ -91,6 +157,8 @@ pub enum CallError<X> {
     Rpc(RpcError),
     /// The request did not get there, or the answer not back.
     Transport(String),
+    /// The same, where the caller can tell what stopped it.
+    Stopped(Stopped),
     /// The server does not offer this item; nothing was sent (NEG-17, NEG-18).
     NotOffered {
         /// The item.
@@ -120,6 +188,7 @@ impl<X> From<CallerError> for CallError<X> {
         match error {
             CallerError::Rpc(error) => Self::Rpc(error),
             CallerError::Transport(why) => Self::Transport(why),
+            CallerError::Stopped(stopped) => Self::Stopped(stopped),
         }
     }
 }
@@ -130,6 +199,7 @@ impl<X: std::fmt::Display> std::fmt::Display for CallError<X> {
             Self::Own(error) => error.fmt(f),
             Self::Rpc(error) => write!(f, "the server refused: {error}"),
             Self::Transport(why) => write!(f, "the server could not be reached: {why}"),
+            Self::Stopped(stopped) => stopped.fmt(f),
             Self::NotOffered { item, flag } => {
                 write!(
                     f,
@@ -403,6 +473,7 @@ impl<E: Extension, C: Caller> Active<E, C> {
             .await
             .map_err(|error| match error {
                 CallerError::Transport(why) => CallError::Transport(why),
+                CallerError::Stopped(stopped) => CallError::Stopped(stopped),
                 CallerError::Rpc(error) => {
                     let data = error.data.as_ref().unwrap_or(&Value::Null);
                     let ours = data["extension"] == E::CONTRACT.id.as_str();
