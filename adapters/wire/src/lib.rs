@@ -4,8 +4,12 @@
 //! Requests of the set are answered here; everything else is forwarded byte for byte. What the set offers is merged
 //! into the server's own answers to `initialize`, `server/discover` and `tools/list`, as edits of their text: members
 //! that are not ours keep their bytes. The set takes part only in the eras that the wrapped server has shown.
+//!
+//! With feature `client` also the other end: typed clients of extensions over stdio and HTTP, with no SDK.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "client")]
+mod client;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "stdio", feature = "http"))]
@@ -21,6 +25,8 @@ mod server;
 #[cfg(feature = "stdio")]
 mod stdio;
 
+#[cfg(feature = "client")]
+pub use client::{ClientOptions, ConnectError, HttpCaller, StdioCaller};
 #[cfg(feature = "proxy")]
 pub use http::proxy::{ProxyError, ProxyOptions, proxy};
 #[cfg(feature = "http")]

@@ -44,7 +44,7 @@ pub struct Count {
     pub count: u32,
 }
 
-#[derive(ExtensionError)]
+#[derive(Debug, ExtensionError)]
 pub enum DeskError {
     /// The text is longer than agreed.
     #[error(code = 4100, "the text is longer than {max}")]

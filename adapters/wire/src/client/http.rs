@@ -1,0 +1,614 @@
+//! Typed clients over Streamable HTTP.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use mcp_ext_core::client::{Caller, CallerError, Outgoing, Stopped};
+use mcp_ext_core::protocol::{Era, ProtocolVersion};
+use mcp_ext_core::wire::JsonObject;
+use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::open::{Link, initialize, open};
+use super::stdio::{closed, within};
+use super::{
+    ClientOptions, ConnectError, Session, answer_to, core_name, own_id, params_of, read_answer,
+    request_frame,
+};
+use crate::http::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION};
+use crate::http::sse::{Events, data};
+use crate::http::{is_events, is_json};
+use crate::message::{Message, notification_frame, trimmed};
+
+/// Most requests of a server that are answered at once.
+const ANSWERS: usize = 16;
+
+/// How long after its end the stream of a session is opened again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// Sends what typed clients of extensions ask for over Streamable HTTP.
+///
+/// Its clones share connections and, towards a legacy server that gives one, a session; the session is ended when the last
+/// one is dropped.
+///
+/// ```no_run
+/// use http::header::AUTHORIZATION;
+/// use mcp_ext_wire::{ClientOptions, HttpCaller};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = ClientOptions::default().header(AUTHORIZATION, "Bearer ..".parse()?);
+/// let caller = HttpCaller::connect("http://127.0.0.1:8080/mcp", options).await?;
+/// // GradingExtension::client(caller).negotiate().await?
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What it does and does not
+///
+/// Each request carries the headers of its era: `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name`, `Mcp-Session-Id`.
+/// Answers are taken as JSON and as event streams; with the latter come notifications about the call. A session that the
+/// server has forgotten is opened anew, once for each call. A call whose future is dropped is cancelled: its stream is
+/// closed, and a legacy server told.
+/// With [`ClientOptions::on_notification`] it also listens to the stream of a legacy session.
+///
+/// It follows no redirects, since they would take credentials elsewhere, and does not resume a stream that was cut: the
+/// call fails with [`Stopped::Closed`], and whoever made it knows whether it can be repeated. There is no TLS in it; put a TLS terminator before an `https` server.
+#[derive(Clone)]
+pub struct HttpCaller(Arc<Inner>);
+
+struct Inner {
+    connection: Arc<Connection>,
+    state: Mutex<Arc<Opened>>,
+    reopening: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for HttpCaller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpCaller")
+            .field("version", &self.version())
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpCaller {
+    /// Opens a connection to the server at an `http` URL.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the URL cannot be called, or the server cannot be spoken to.
+    pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ConnectError> {
+        let connection = Arc::new(Connection::new(target(url)?, options));
+        let session = open(&connection, &connection.options).await?;
+        let opened = Opened::new(session, &connection);
+        Ok(Self(Arc::new(Inner {
+            connection,
+            state: Mutex::new(Arc::new(opened)),
+            reopening: tokio::sync::Mutex::default(),
+        })))
+    }
+
+    /// The version of the protocol that is spoken.
+    #[must_use]
+    pub fn version(&self) -> ProtocolVersion {
+        self.0.opened().session.version
+    }
+
+    /// What the server said when the connection was opened: the result of `initialize` or `server/discover`.
+    #[must_use]
+    pub fn server(&self) -> JsonObject {
+        self.0.opened().session.server.clone()
+    }
+}
+
+/// The URL, if it is one that can be called. It is not shown, since it may hold a secret.
+fn target(url: &str) -> Result<Uri, ConnectError> {
+    let bad = |why| Err(ConnectError::Url { why });
+    let Ok(uri) = url.parse::<Uri>() else {
+        return bad("cannot be read");
+    };
+    let Some(authority) = uri.authority() else {
+        return bad("has no host");
+    };
+    if authority.as_str().contains('@') {
+        return bad("holds credentials, which would be lost: give them with ClientOptions::header");
+    }
+    match uri.scheme_str() {
+        Some("http") => Ok(uri),
+        Some("https") => bad("is https, and there is no TLS here: put a TLS terminator before it"),
+        _ => bad("is not of the scheme http"),
+    }
+}
+
+impl Caller for HttpCaller {
+    fn era(&self) -> Era {
+        self.version().era()
+    }
+
+    async fn server_extensions(&self) -> Result<JsonObject, CallerError> {
+        Ok(self.0.opened().session.extensions())
+    }
+
+    async fn call(&self, request: Outgoing) -> Result<Value, CallerError> {
+        let inner = &*self.0;
+        let limit = inner.connection.options.max_in_flight;
+        let Ok(_place) = inner.connection.places.try_acquire() else {
+            return Err(Stopped::Busy { limit }.into());
+        };
+        let call = async {
+            let opened = inner.opened();
+            match inner.connection.call(&opened, &request).await {
+                // The session is gone, and with it nothing was done.
+                Err(CallerError::Stopped(Stopped::Status { status: 404 }))
+                    if opened.id.is_some() =>
+                {
+                    let opened = inner.reopen(&opened).await?;
+                    inner.connection.call(&opened, &request).await
+                }
+                answer => answer,
+            }
+        };
+        within(inner.connection.options.timeout, call).await
+    }
+}
+
+/// What was agreed, and the session it holds for.
+struct Opened {
+    session: Session,
+    id: Option<HeaderValue>,
+    _listening: Option<Listening>,
+}
+
+impl Opened {
+    fn new(session: Session, connection: &Arc<Connection>) -> Self {
+        let id = connection.issued();
+        let version = session.version;
+        // Servers with sessions send there what they do not count to a call.
+        let listens = connection.options.on_notification.is_some();
+        let listening = id.clone().filter(|_| listens).map(|id| {
+            let connection = connection.clone();
+            Listening(tokio::spawn(async move {
+                connection.listen(version, &id).await;
+            }))
+        });
+        Self {
+            session,
+            id,
+            _listening: listening,
+        }
+    }
+}
+
+/// The stream of notifications of a session, read until this is dropped.
+struct Listening(tokio::task::JoinHandle<()>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Inner {
+    fn opened(&self) -> Arc<Opened> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.clone()
+    }
+
+    /// A new session in place of one that the server has forgotten.
+    async fn reopen(&self, forgotten: &Arc<Opened>) -> Result<Arc<Opened>, CallerError> {
+        let _alone = self.reopening.lock().await;
+        let opened = self.opened();
+        if !Arc::ptr_eq(&opened, forgotten) {
+            // Another call was faster.
+            return Ok(opened);
+        }
+        let connection = &self.connection;
+        let session = match initialize(connection, &connection.options).await {
+            Ok(session) => session,
+            Err(ConnectError::Failed { error, .. }) => return Err(error),
+            Err(other) => return Err(closed(other.to_string())),
+        };
+        let opened = Arc::new(Opened::new(session, connection));
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = opened.clone();
+        Ok(opened)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let opened = self.opened();
+        let Some(id) = opened.id.clone() else { return };
+        let connection = self.connection.clone();
+        self.connection.runtime.spawn(async move {
+            let mut request = connection.request(opened.session.version, Some(&id), String::new());
+            *request.method_mut() = Method::DELETE;
+            request.headers_mut().remove(CONTENT_TYPE);
+            let ended = connection.client.request(request);
+            let _ = tokio::time::timeout(connection.options.open_timeout, ended).await;
+        });
+    }
+}
+
+/// Where requests go, and what all of them share.
+struct Connection {
+    client: Client<HttpConnector, Full<Bytes>>,
+    target: Uri,
+    options: ClientOptions,
+    runtime: Handle,
+    last: AtomicU64,
+    places: Semaphore,
+    answers: Arc<Semaphore>,
+    /// The session that the last `initialize` was given.
+    issued: Mutex<Option<HeaderValue>>,
+}
+
+/// One request on its way.
+struct Asking<'a> {
+    id: u64,
+    method: &'a str,
+    mcp_name: Option<&'a str>,
+    version: ProtocolVersion,
+    session: Option<&'a HeaderValue>,
+}
+
+impl Connection {
+    fn new(target: Uri, options: ClientOptions) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(options.open_timeout));
+        connector.set_nodelay(true);
+        Self {
+            client: Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .build(connector),
+            target,
+            runtime: Handle::current(),
+            last: AtomicU64::new(0),
+            places: Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            answers: Arc::new(Semaphore::new(ANSWERS)),
+            issued: Mutex::default(),
+            options,
+        }
+    }
+
+    fn issued(&self) -> Option<HeaderValue> {
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        issued.take()
+    }
+
+    /// An id that was never used before (REQ-1).
+    fn next_id(&self) -> u64 {
+        self.last.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    async fn call(
+        self: &Arc<Self>,
+        opened: &Opened,
+        request: &Outgoing,
+    ) -> Result<Value, CallerError> {
+        let id = self.next_id();
+        let version = opened.session.version;
+        let mut meta = self.options.meta(version, id);
+        request.declare_into(&mut meta);
+        let mut params = request.params.clone();
+        let named = core_name(&request.method, &params);
+        params.insert("_meta".into(), Value::Object(meta));
+        let asking = Asking {
+            id,
+            method: &request.method,
+            mcp_name: request.mcp_name.as_deref().or(named.as_deref()),
+            version,
+            session: opened.id.as_ref(),
+        };
+        let mut place = Place {
+            connection: self,
+            asking: Some(&asking),
+        };
+        let frame = request_frame(id, &request.method, params);
+        let answer = self.exchange(&asking, frame).await;
+        place.asking = None;
+        answer
+    }
+
+    /// A POST with the headers that all have.
+    fn request(
+        &self,
+        version: ProtocolVersion,
+        session: Option<&HeaderValue>,
+        frame: String,
+    ) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(Bytes::from(frame)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target.clone();
+        let headers = request.headers_mut();
+        *headers = self.options.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(
+            ACCEPT,
+            HeaderValue::from_static("application/json, text/event-stream"),
+        );
+        headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
+        for name in [METHOD, NAME, SESSION] {
+            headers.remove(name);
+        }
+        if let Some(session) = session {
+            headers.insert(SESSION, session.clone());
+        }
+        request
+    }
+
+    async fn exchange(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        frame: String,
+    ) -> Result<Value, CallerError> {
+        let mut request = self.request(asking.version, asking.session, frame);
+        let headers = request.headers_mut();
+        if asking.version.era() == Era::Modern {
+            put(headers, METHOD, asking.method)?;
+            if let Some(name) = asking.mcp_name {
+                put(headers, NAME, name)?;
+            }
+        }
+        if asking.method == "initialize" {
+            // Nothing has been agreed yet.
+            headers.remove(PROTOCOL_VERSION);
+        }
+        let response = self.client.request(request).await.map_err(unreachable)?;
+        if asking.method == "initialize" && response.status().is_success() {
+            *self.issued.lock().unwrap_or_else(PoisonError::into_inner) =
+                response.headers().get(SESSION).cloned();
+        }
+        let status = response.status();
+        if is_events(response.headers()) && status == StatusCode::OK {
+            return self.events(asking, response).await;
+        }
+        let json = is_json(response.headers());
+        if !json && !status.is_success() {
+            return Err(refused(status));
+        }
+        if !json {
+            return Err(malformed("it is neither JSON nor an event stream"));
+        }
+        let limit = self.options.max_frame_bytes;
+        let body = Limited::new(response.into_body(), limit).collect().await;
+        let body = body.map_err(|error| broken(&*error, limit))?.to_bytes();
+        let message = Message::read(trimmed(&body)).filter(Message::is_response);
+        let Some(message) = message else {
+            return Err(if status.is_success() {
+                malformed("its body is no answer")
+            } else {
+                refused(status)
+            });
+        };
+        let ours = match message.id() {
+            Some(id) => own_id(&id) == Some(asking.id),
+            // The server may not have come as far as the id.
+            None => !status.is_success() && message.error.is_some(),
+        };
+        if !ours {
+            return Err(malformed("its id is not that of the request"));
+        }
+        read_answer(&message)
+    }
+
+    /// Takes what a session sends beside its calls, for as long as the server has a stream for that.
+    async fn listen(self: &Arc<Self>, version: ProtocolVersion, session: &HeaderValue) {
+        // No request has this id.
+        let asking = Asking {
+            id: 0,
+            method: "",
+            mcp_name: None,
+            version,
+            session: Some(session),
+        };
+        loop {
+            let mut request = self.request(version, Some(session), String::new());
+            *request.method_mut() = Method::GET;
+            let headers = request.headers_mut();
+            headers.remove(CONTENT_TYPE);
+            headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+            match self.client.request(request).await {
+                Ok(response)
+                    if response.status() == StatusCode::OK && is_events(response.headers()) =>
+                {
+                    let _ = self.events(&asking, response).await;
+                }
+                _ => return,
+            }
+            // The server closed the stream, as it may.
+            tokio::time::sleep(LISTEN_AGAIN).await;
+        }
+    }
+
+    /// Reads events until the answer.
+    async fn events(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        response: Response<Incoming>,
+    ) -> Result<Value, CallerError> {
+        let limit = self.options.max_frame_bytes;
+        let mut body = response.into_body();
+        let mut events = Events::default();
+        let mut first = true;
+        loop {
+            let mut ended = false;
+            match body.frame().await {
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        events.push(&bytes);
+                    }
+                }
+                Some(Err(error)) => return Err(broken(&error, limit)),
+                None => {
+                    ended = true;
+                    events.finish();
+                }
+            }
+            while let Some(event) = events.next_event() {
+                let mut event = &event[..];
+                // A byte order mark may stand at the start of a stream, and is no part of its first line.
+                if std::mem::take(&mut first) {
+                    event = event.strip_prefix(b"\xef\xbb\xbf").unwrap_or(event);
+                }
+                if event.len() > limit {
+                    return Err(Stopped::TooLarge { limit }.into());
+                }
+                if let Some(answer) = data(event).and_then(|data| self.take(asking, &data)) {
+                    return answer;
+                }
+            }
+            if events.held() > limit {
+                return Err(Stopped::TooLarge { limit }.into());
+            }
+            if ended {
+                return Err(closed("the event stream ended without the answer"));
+            }
+        }
+    }
+
+    /// Takes one message of an event stream; the answer, if it is that.
+    fn take(
+        self: &Arc<Self>,
+        asking: &Asking<'_>,
+        data: &[u8],
+    ) -> Option<Result<Value, CallerError>> {
+        let message = Message::read(trimmed(data))?;
+        let Some(method) = message.method() else {
+            let id = message.id()?;
+            return (own_id(&id) == Some(asking.id)).then(|| read_answer(&message));
+        };
+        match (message.id, message.id()) {
+            (None, _) => {
+                if let Some(notified) = &self.options.on_notification {
+                    notified(&method, params_of(&message));
+                }
+            }
+            // Modern servers ask nothing, and modern clients answer nothing (REQ-9).
+            (Some(raw), Some(_)) if asking.version.era() == Era::Legacy => {
+                let answer = answer_to(raw.get(), &method);
+                let places = self.answers.clone();
+                // A server that asks for more at once gets no answer.
+                if let Ok(place) = places.try_acquire_owned() {
+                    self.tell(asking, answer, place);
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Sends what gets no answer, behind the back of the call it belongs to.
+    fn tell<T: Send + 'static>(self: &Arc<Self>, asking: &Asking<'_>, frame: String, place: T) {
+        let request = self.request(asking.version, asking.session, frame);
+        let told = self.client.request(request);
+        let limit = self.options.open_timeout;
+        self.runtime.spawn(async move {
+            let _ = tokio::time::timeout(limit, told).await;
+            drop(place);
+        });
+    }
+}
+
+impl Link for Arc<Connection> {
+    async fn ask(
+        &self,
+        method: &'static str,
+        mut params: JsonObject,
+        version: ProtocolVersion,
+    ) -> Result<Value, CallerError> {
+        let id = self.next_id();
+        let asking = Asking {
+            id,
+            method,
+            mcp_name: None,
+            version,
+            session: None,
+        };
+        let frame = request_frame(id, method, std::mem::take(&mut params));
+        let limit = Some(self.options.open_timeout);
+        within(limit, self.exchange(&asking, frame)).await
+    }
+
+    async fn initialized(&self, version: ProtocolVersion) -> Result<(), CallerError> {
+        let session = {
+            let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+            issued.clone()
+        };
+        let ready = notification_frame("notifications/initialized", JsonObject::new());
+        let request = self.request(version, session.as_ref(), ready);
+        let limit = self.options.open_timeout;
+        let response = tokio::time::timeout(limit, self.client.request(request)).await;
+        let response = response
+            .map_err(|_| Stopped::TimedOut { after: limit })?
+            .map_err(unreachable)?;
+        match response.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(refused(status)),
+        }
+    }
+}
+
+/// A call that waits. Dropped before its answer came, it tells a legacy server; a modern one sees its stream closed.
+struct Place<'a> {
+    connection: &'a Arc<Connection>,
+    asking: Option<&'a Asking<'a>>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Some(asking) = self.asking.take() else {
+            return;
+        };
+        if asking.version.era() == Era::Legacy {
+            let params = JsonObject::from_iter([
+                ("requestId".to_owned(), json!(asking.id)),
+                ("reason".to_owned(), json!("the caller stopped waiting")),
+            ]);
+            let frame = notification_frame("notifications/cancelled", params);
+            self.connection.tell(asking, frame, ());
+        }
+    }
+}
+
+/// Puts a value that the protocol fixes into a header.
+fn put(headers: &mut HeaderMap, name: http::HeaderName, value: &str) -> Result<(), CallerError> {
+    let value = HeaderValue::from_str(value).map_err(|_| {
+        CallerError::Transport(format!(
+            "{name} cannot be sent as a header: it is no plain text"
+        ))
+    })?;
+    headers.insert(name, value);
+    Ok(())
+}
+
+fn malformed(why: &str) -> CallerError {
+    let why = why.to_owned();
+    CallerError::Stopped(Stopped::Malformed { why })
+}
+
+fn refused(status: StatusCode) -> CallerError {
+    let status = status.as_u16();
+    CallerError::Stopped(Stopped::Status { status })
+}
+
+fn unreachable(error: hyper_util::client::legacy::Error) -> CallerError {
+    if error.is_connect() {
+        return CallerError::Transport("no connection can be made to the server".to_owned());
+    }
+    closed("it was cut, or what came over it is not HTTP")
+}
+
+fn broken(error: &(dyn std::error::Error + 'static), limit: usize) -> CallerError {
+    if error.is::<LengthLimitError>() {
+        return Stopped::TooLarge { limit }.into();
+    }
+    closed("it was cut within the answer")
+}
