@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `client` | a typed client for each extension |
 //! | `rmcp` | [`rmcp`]: extensions in front of any rmcp server, typed clients over any rmcp client |
+//! | `wire` | [`client::StdioCaller`], [`client::HttpCaller`]: typed clients over stdio and HTTP, with no SDK |
 //! | `tracing` | [`TracingObserver`]: gates and outcomes as `tracing` events |
 //! | `labels` | [`labels`]: how sensitive a result is, which rules govern it; joined, never lowered |
 //! | `citations` | [`citations`]: where the data of a result came from |
@@ -74,6 +75,16 @@ pub use mcp_ext_macros::{
 mod observe;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
+
+/// The client's side: negotiation, typed calls, and what they are sent through. See [`mcp_ext_core::client`].
+#[cfg(feature = "client")]
+pub mod client {
+    #[doc(inline)]
+    pub use mcp_ext_core::client::*;
+    #[cfg(feature = "wire")]
+    #[doc(inline)]
+    pub use mcp_ext_wire::{ClientOptions, ConnectError, HttpCaller, StdioCaller};
+}
 
 /// Labels on results. See [`mcp_ext_labels`].
 #[cfg(feature = "labels")]
