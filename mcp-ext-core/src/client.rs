@@ -1,6 +1,11 @@
 //! The client's side: negotiation, and typed calls through any SDK.
 
+mod extra;
+mod refusal;
+
+use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -14,6 +19,10 @@ use crate::extension::{Extension, decode_settings};
 use crate::protocol::Era;
 use crate::set::REVISION;
 use crate::wire::{JsonObject, RpcError, meta};
+
+use self::extra::Extra;
+pub use self::extra::{Answers, Argument, With};
+pub use self::refusal::{InputRequest, InputRequired, Refusal};
 
 /// What a typed client sends through; one implementation per client SDK.
 pub trait Caller: Send + Sync {
@@ -173,7 +182,11 @@ pub enum CallError<X> {
         /// What is wrong.
         why: String,
     },
-    /// A tool's failure that is none of the extension's own errors, in the tool's words.
+    /// A block of the server refused the call; [`Refusal::error`] gives the block's own typed error.
+    Refused(Box<Refusal>),
+    /// The user is to be asked first; nothing was done yet.
+    InputRequired(Box<InputRequired>),
+    /// A tool's failure that is none of an extension's errors, in the tool's words.
     Tool(String),
     /// The params do not serialise to a JSON object; nothing was sent.
     Params {
@@ -208,6 +221,10 @@ impl<X: std::fmt::Display> std::fmt::Display for CallError<X> {
             }
             Self::InvalidResult { item, why } => {
                 write!(f, "the result of {item} is invalid: {why}")
+            }
+            Self::Refused(refusal) => write!(f, "{} refused: {refusal}", refusal.extension),
+            Self::InputRequired(asked) => {
+                write!(f, "the user must be asked first, by {}", asked.tool)
             }
             Self::Tool(text) => write!(f, "the tool failed: {text}"),
             Self::Params { item } => {
@@ -311,9 +328,11 @@ impl<E: HasClient, C: Caller> Client<E, C> {
         Ok(Negotiation::Active(
             Active {
                 caller: self.caller,
-                negotiated,
-                offered,
-                declare,
+                agreed: Arc::new(Agreed {
+                    negotiated,
+                    offered,
+                    declare,
+                }),
                 extension: PhantomData,
             }
             .into(),
@@ -354,16 +373,21 @@ pub fn declaration<E: Extension>(settings: &E::Client) -> Result<JsonObject, Cal
 /// A negotiated client; the typed one derefs to it.
 pub struct Active<E: Extension, C> {
     caller: C,
-    negotiated: E::Negotiated,
+    agreed: Arc<Agreed<E::Negotiated>>,
+    extension: PhantomData<fn() -> E>,
+}
+
+/// What one negotiation gave.
+struct Agreed<N> {
+    negotiated: N,
     offered: JsonObject,
     declare: JsonObject,
-    extension: PhantomData<fn() -> E>,
 }
 
 impl<E: Extension, C: Caller> Active<E, C> {
     /// What was negotiated.
     pub fn settings(&self) -> &E::Negotiated {
-        &self.negotiated
+        &self.agreed.negotiated
     }
 
     /// What is sent through.
@@ -373,7 +397,37 @@ impl<E: Extension, C: Caller> Active<E, C> {
 
     /// Whether the server advertises the optional item's flag.
     pub fn offers(&self, flag: &str) -> bool {
-        self.offered.get(flag) == Some(&Value::Bool(true))
+        self.agreed.offered.get(flag) == Some(&Value::Bool(true))
+    }
+
+    /// The same client with an argument of a block: `orders.with(&key).place_order(order).await`.
+    pub fn with<A: Argument>(&self, argument: &A) -> E::Typed<With<'_, C>>
+    where
+        E: HasClient,
+    {
+        self.bringing(Extra::Argument(A::NAME.into(), Some(argument.value())))
+    }
+
+    /// The same client with an argument of a block that has no type for it:
+    /// `orders.with_argument("idempotencyKey", "order-17").place_order(order).await`. A param of that name gives way.
+    pub fn with_argument(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Serialize,
+    ) -> E::Typed<With<'_, C>>
+    where
+        E: HasClient,
+    {
+        let value = serde_json::to_value(value).ok();
+        self.bringing(Extra::Argument(name.into(), value))
+    }
+
+    /// The same client with what the user answered to an [`InputRequired`] of the tool that is called again.
+    pub fn with_answers(&self, answers: Answers) -> E::Typed<With<'_, C>>
+    where
+        E: HasClient,
+    {
+        self.bringing(Extra::Answers(answers))
     }
 
     /// Calls the method made of the fn `name`.
@@ -415,7 +469,8 @@ impl<E: Extension, C: Caller> Active<E, C> {
             ("name".to_owned(), json!(name)),
             ("arguments".to_owned(), Value::Object(arguments)),
         ]);
-        let mut result = complete(item, self.send("tools/call", call, None).await?)?;
+        let result = asks(item, self.send("tools/call", call, None).await?)?;
+        let mut result = complete(item, result)?;
         let structured = result.remove("structuredContent").unwrap_or_default();
         if result.get("isError") == Some(&Value::Bool(true)) {
             let error = &structured["error"];
@@ -424,6 +479,9 @@ impl<E: Extension, C: Caller> Active<E, C> {
                 .filter(|_| error["extension"] == E::CONTRACT.id.as_str());
             if let Some(own) = own.and_then(|kind| X::from_wire(kind, &error["details"])) {
                 return Err(CallError::Own(own));
+            }
+            if let Some(refusal) = Refusal::of_tool(E::CONTRACT.id.as_str(), error) {
+                return Err(CallError::Refused(Box::new(refusal)));
             }
             let text = result
                 .get("content")
@@ -435,6 +493,18 @@ impl<E: Extension, C: Caller> Active<E, C> {
             return Err(CallError::Tool(text.to_owned()));
         }
         serde_json::from_value(structured).map_err(|e| invalid(item, &e))
+    }
+
+    fn bringing(&self, extra: Extra) -> E::Typed<With<'_, C>>
+    where
+        E: HasClient,
+    {
+        Active {
+            caller: With::new(&self.caller, extra),
+            agreed: self.agreed.clone(),
+            extension: PhantomData,
+        }
+        .into()
     }
 
     fn params<P: Serialize, X>(
@@ -465,7 +535,7 @@ impl<E: Extension, C: Caller> Active<E, C> {
         let request = Outgoing {
             method: method.to_owned(),
             params,
-            declare: self.declare.clone(),
+            declare: self.agreed.declare.clone(),
             mcp_name,
         };
         self.caller
@@ -484,7 +554,10 @@ impl<E: Extension, C: Caller> Active<E, C> {
                     });
                     match spec.and_then(|kind| X::from_wire(kind, &data["details"])) {
                         Some(own) => CallError::Own(own),
-                        None => CallError::Rpc(error),
+                        None => match Refusal::of_rpc(E::CONTRACT.id.as_str(), error) {
+                            Ok(refusal) => CallError::Refused(Box::new(refusal)),
+                            Err(error) => CallError::Rpc(error),
+                        },
                     }
                 }
             })
@@ -508,6 +581,25 @@ fn invalid<X>(item: &Item, error: &serde_json::Error) -> CallError<X> {
         item: item.name,
         why: error.to_string(),
     }
+}
+
+/// Lets every result pass but one that wants the user asked first.
+fn asks<X>(item: &'static Item, result: Value) -> Result<Value, CallError<X>> {
+    if result["resultType"] != "input_required" {
+        return Ok(result);
+    }
+    let tool = item.tool.map_or(item.name, |t| t.name);
+    let object = match result {
+        Value::Object(object) => object,
+        _ => JsonObject::new(),
+    };
+    Err(match InputRequired::read(tool, object) {
+        Ok(asked) => CallError::InputRequired(Box::new(asked)),
+        Err(why) => CallError::InvalidResult {
+            item: item.name,
+            why: why.to_owned(),
+        },
+    })
 }
 
 /// Takes a result that is complete: `resultType` is `complete`, or absent as from servers of earlier versions.

@@ -6,7 +6,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Mutex;
 
-use mcp_ext_core::client::{CallError, Caller, CallerError, Negotiation, Outgoing, declaration};
+use mcp_ext_core::client::{
+    Argument, CallError, Caller, CallerError, InputRequired, Negotiation, Outgoing, declaration,
+};
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Cx, ExtensionError, RpcError, ToolCx, extension, settings};
@@ -307,8 +309,14 @@ fn own_errors_come_back_typed_and_others_as_they_are() {
     // The same words from another extension, or under another code, are not ours (ERR-10).
     let mut foreign = own.clone();
     foreign["extension"] = json!("org.other/shelf");
+    server.answer = Err(RpcError::new(4300, "x").with_data(foreign.clone()));
+    let error = block_on(active(&server).find(title())).unwrap_err();
+    assert!(
+        matches!(&error, CallError::Refused(refusal) if refusal.extension == "org.other/shelf"),
+        "{error:?}"
+    );
     for (code, data) in [
-        (4300, foreign),
+        (-32601, foreign),
         (4301, own.clone()),
         (code::INTERNAL_ERROR, json!(null)),
         (-32010, own.clone()),
@@ -359,4 +367,234 @@ fn era_02_an_extension_of_the_modern_era_is_not_offered_by_a_legacy_server() {
         .active()
         .unwrap();
     assert!(block_on(client.go()).is_ok());
+}
+
+// ---- blocks ------------------------------------------------------------------------------------------------------
+
+struct Key(&'static str);
+
+impl Argument for Key {
+    const NAME: &'static str = "idempotencyKey";
+    fn value(&self) -> Value {
+        self.0.into()
+    }
+}
+
+#[test]
+fn arguments_of_blocks_stand_beside_the_params_of_methods_and_in_the_arguments_of_tools() {
+    let server = Scripted::new(
+        offered(),
+        json!({"pages": 1, "structuredContent": {"pages": 1}}),
+    );
+    let shelf = active(&server);
+    let keyed = shelf.with(&Key("k-1"));
+    block_on(
+        keyed
+            .with_argument("purpose", json!({"code": "x"}))
+            .find(title()),
+    )
+    .unwrap();
+    block_on(shelf.with_argument("n", 1).with(&Key("k-2")).lend(title())).unwrap();
+    block_on(shelf.find(title())).unwrap();
+    let sent = server.sent.lock().unwrap();
+    let params = |n: usize| Value::Object(sent[n].params.clone());
+    assert_eq!(
+        params(0),
+        json!({"title": "Emma", "idempotencyKey": "k-1", "purpose": {"code": "x"}})
+    );
+    assert_eq!(sent[0].mcp_name.as_deref(), Some("Emma"));
+    assert_eq!(
+        params(1),
+        json!({"name": "lend", "arguments": {"title": "Emma", "idempotencyKey": "k-2", "n": 1}})
+    );
+    // For that call alone.
+    assert_eq!(params(2), json!({"title": "Emma"}));
+    assert!(sent.iter().all(|s| s.declare == sent[0].declare));
+}
+
+#[test]
+fn an_argument_that_is_no_json_is_not_sent() {
+    let server = Scripted::new(offered(), json!({"pages": 1}));
+    let shelf = active(&server);
+    let map = std::collections::BTreeMap::from([((1, 2), 3)]);
+    let error = block_on(shelf.with_argument("map", map).find(title())).unwrap_err();
+    assert!(
+        matches!(&error, CallError::Transport(why) if why.contains("map")),
+        "{error:?}"
+    );
+    assert!(server.sent.lock().unwrap().is_empty());
+}
+
+#[derive(Debug, PartialEq, ExtensionError)]
+enum LockError {
+    /// Held by another.
+    #[error(code = 4500, retryable, "held by {by}")]
+    Held { by: String },
+}
+
+/// A block's extension.
+#[extension(id = "com.example/lock")]
+trait Lock {}
+
+#[test]
+fn what_a_block_refuses_comes_back_typed() {
+    let data = json!({"extension": "com.example/lock", "kind": "held", "details": {"by": "Ann"}, "retryable": true});
+    let mut server = Scripted::new(offered(), json!({}));
+    server.answer = Err(RpcError::new(4500, "held by Ann").with_data(data.clone()));
+    let of_method = block_on(active(&server).find(title())).unwrap_err();
+    let mut error = data.clone();
+    error["message"] = json!("held by Ann");
+    server.answer = Ok(json!({
+        "content": [{"type": "text", "text": "cut short"}], "isError": true, "structuredContent": {"error": error},
+    }));
+    let of_tool = block_on(active(&server).lend(title())).unwrap_err();
+    for (error, code) in [(of_method, Some(4500)), (of_tool, None)] {
+        assert_eq!(error.to_string(), "com.example/lock refused: held by Ann");
+        let CallError::Refused(refusal) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((refusal.code, refusal.retryable), (code, true));
+        let held = LockError::Held {
+            by: "Ann".to_owned(),
+        };
+        assert_eq!(refusal.error::<LockExtension, LockError>(), Some(held));
+        // Another extension's errors are not read as this one's.
+        assert_eq!(refusal.error::<ShelfExtension, LockError>(), None);
+    }
+    // An error of a later version keeps its words.
+    let newer = json!({"extension": "com.example/lock", "kind": "melted"});
+    server.answer = Err(RpcError::new(4501, "it melted").with_data(newer));
+    let error = block_on(active(&server).find(title())).unwrap_err();
+    let CallError::Refused(refusal) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(refusal.error::<LockExtension, LockError>(), None);
+    assert_eq!(
+        (refusal.kind.as_str(), refusal.message.as_str()),
+        ("melted", "it melted")
+    );
+    // What is no refusal stays what it was.
+    server.answer =
+        Err(RpcError::new(4500, "x").with_data(json!({"extension": 7, "kind": "held"})));
+    let error = block_on(active(&server).find(title())).unwrap_err();
+    assert!(matches!(error, CallError::Rpc(_)), "{error:?}");
+}
+
+fn asking() -> Value {
+    json!({
+        "resultType": "input_required",
+        "inputRequests": {"sure": {"method": "elicitation/create", "params": {
+            "mode": "form", "message": "Sure?",
+            "requestedSchema": {"type": "object", "properties": {"sure": {"type": "boolean"}}},
+        }}},
+        "requestState": "  opaque\u{e9} ",
+    })
+}
+
+fn asked(server: &Scripted) -> InputRequired {
+    match block_on(active(server).lend(title())) {
+        Err(CallError::InputRequired(asked)) => *asked,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn mr_07_the_repeated_call_brings_the_answers_and_the_state_as_it_was() {
+    let mut server = Scripted::new(offered(), asking());
+    let first = asked(&server);
+    assert_eq!(first.requests.len(), 1);
+    let question = &first.requests[0];
+    assert_eq!(
+        (question.key.as_str(), question.message()),
+        ("sure", Some("Sure?"))
+    );
+    assert_eq!(question.method, "elicitation/create");
+    server.answer = Ok(json!({"structuredContent": {"pages": 9}}));
+    let accepted = first
+        .clone()
+        .answers()
+        .accept("sure", json!({"sure": true}));
+    let book = block_on(active(&server).with_answers(accepted).lend(title()));
+    assert_eq!(book.unwrap().pages, 9);
+    for answers in [
+        first.clone().answers().decline("sure"),
+        first.clone().answers().cancel("sure"),
+        first.answers(),
+    ] {
+        let _ = block_on(active(&server).with_answers(answers).lend(title()));
+    }
+    // Without a state of the server's there is none (MR-7), and without questions no answers (MR-14).
+    server.answer = Ok(json!({"resultType": "input_required", "requestState": "s"}));
+    let no_questions = asked(&server);
+    assert!(no_questions.requests.is_empty());
+    let mut stateless = asking();
+    stateless.as_object_mut().unwrap().remove("requestState");
+    server.answer = Ok(stateless);
+    let stateless = asked(&server).answers().decline("sure");
+    for answers in [no_questions.answers(), stateless] {
+        let _ = block_on(active(&server).with_answers(answers).lend(title()));
+    }
+    let sent = server.sent.lock().unwrap();
+    let brought = |n: usize| {
+        (
+            sent[n].params.get("inputResponses"),
+            sent[n].params.get("requestState"),
+        )
+    };
+    let state = json!("  opaque\u{e9} ");
+    assert_eq!(brought(0), (None, None));
+    let accept = json!({"sure": {"action": "accept", "content": {"sure": true}}});
+    assert_eq!(brought(1), (Some(&accept), Some(&state)));
+    assert_eq!(sent[1].params["arguments"], sent[0].params["arguments"]);
+    let decline = json!({"sure": {"action": "decline"}});
+    assert_eq!(brought(2), (Some(&decline), Some(&state)));
+    assert_eq!(brought(3).0, Some(&json!({"sure": {"action": "cancel"}})));
+    assert_eq!(brought(4), (None, Some(&state)));
+    assert_eq!(brought(7), (None, Some(&json!("s"))));
+    assert_eq!(brought(8), (Some(&decline), None));
+}
+
+#[test]
+fn answers_are_not_sent_with_another_item() {
+    let server = Scripted::new(offered(), asking());
+    let answers = asked(&server).answers().decline("sure");
+    let error = block_on(active(&server).with_answers(answers).find(title())).unwrap_err();
+    assert!(
+        matches!(&error, CallError::Transport(why) if why.contains("lend")),
+        "{error:?}"
+    );
+    assert_eq!(server.sent.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn mr_02_mr_03_a_question_that_is_none_of_the_protocol_is_refused() {
+    let with = |member: &str, value: Value| {
+        let mut asking = asking();
+        asking[member] = value;
+        asking
+    };
+    for bad in [
+        json!({"resultType": "input_required"}),
+        with("requestState", json!(7)),
+        with("inputRequests", json!([])),
+        with(
+            "inputRequests",
+            json!({"a": {"method": "tools/call", "params": {}}}),
+        ),
+        with("inputRequests", json!({"a": {"params": {}}})),
+        with(
+            "inputRequests",
+            json!({"a": {"method": "elicitation/create", "params": 1}}),
+        ),
+        with("inputRequests", json!({"a": null})),
+    ] {
+        let server = Scripted::new(offered(), bad.clone());
+        let error = block_on(active(&server).lend(title())).unwrap_err();
+        assert!(
+            matches!(error, CallError::InvalidResult { item: "lend", .. }),
+            "{bad}: {error:?}"
+        );
+    }
+    // MR-1: no method of an extension asks.
+    assert_invalid(&asking());
 }

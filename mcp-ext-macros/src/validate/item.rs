@@ -31,7 +31,16 @@ pub const CX_METHODS: &[&str] = &[
 ];
 
 /// What the typed client has as methods of its own; a test compares it with them.
-pub const CLIENT_METHODS: &[&str] = &["settings", "caller", "offers", "method", "tool"];
+pub const CLIENT_METHODS: &[&str] = &[
+    "settings",
+    "caller",
+    "offers",
+    "with",
+    "with_argument",
+    "with_answers",
+    "method",
+    "tool",
+];
 
 /// Checks every fn and sorts it into the extension.
 pub fn all(fns: Vec<RawFn>, identifier: &Identifier, extension: &mut Extension, sink: &mut Sink) {
