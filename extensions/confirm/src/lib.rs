@@ -4,6 +4,8 @@
 //! The wire types stand here without I/O; behind feature `server` is [`Confirm`], the block that stands around the items of
 //! any extension.
 
+#[cfg(feature = "client")]
+mod client;
 mod contract;
 mod error;
 mod preview;
@@ -19,6 +21,8 @@ mod seal;
 #[cfg(feature = "server")]
 mod table;
 
+#[cfg(feature = "client")]
+pub use client::{answer, question};
 pub use contract::*;
 pub use error::ConfirmError;
 pub use preview::Preview;

@@ -16,6 +16,7 @@ use mcp_ext_values::timestamp::rfc3339;
 use mcp_ext_values::{Clock, SystemClock};
 use serde_json::Value;
 
+use crate::ARGUMENT;
 use crate::contract::{
     self, Answer, CheckParams, CheckResult, ConsentError, ConsentExtension, ConsentSettings,
     Permission,
@@ -23,8 +24,6 @@ use crate::contract::{
 use crate::purpose::{Purpose, PurposeCode};
 use crate::source::{ConsentSource, Decision, Denial, Permit, Question};
 
-/// The argument that names the purpose, for clients that cannot send `_meta`.
-const ARGUMENT: &str = "purpose";
 /// The member of results, and what it is called where an item has a member of that name.
 const MEMBERS: [&str; 2] = ["consent", "consentPermission"];
 /// Most people one call may be about.

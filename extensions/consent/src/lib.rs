@@ -4,6 +4,8 @@
 //! consents, `ConsentSource`; behind `store` is a `Register` of them in SQLite.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "client")]
+mod client;
 mod contract;
 mod purpose;
 
@@ -13,6 +15,10 @@ mod block;
 mod register;
 #[cfg(feature = "server")]
 mod source;
+
+/// The argument that names the purpose, for clients that cannot send `_meta`.
+#[cfg(any(feature = "client", feature = "server"))]
+const ARGUMENT: &str = "purpose";
 
 #[cfg(feature = "client")]
 pub use contract::*;

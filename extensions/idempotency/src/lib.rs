@@ -3,6 +3,8 @@
 //! The wire types stand here without I/O; behind feature `server` is [`Idempotency`], the block that stands around the
 //! items of any extension.
 
+#[cfg(feature = "client")]
+mod client;
 mod contract;
 mod error;
 mod key;
