@@ -1,25 +1,28 @@
 //! Typed clients over Streamable HTTP.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use mcp_ext_core::client::{Caller, CallerError, Outgoing, Stopped};
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
-use mcp_ext_core::wire::JsonObject;
+use mcp_ext_core::wire::{JsonObject, code};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tower_service::Service;
 
 use super::open::{Link, initialize, open};
+use super::params::Mirrored;
 use super::stdio::{closed, within};
 use super::{
     ClientOptions, ConnectError, Session, answer_to, core_name, own_id, params_of, read_answer,
@@ -27,11 +30,14 @@ use super::{
 };
 use crate::http::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION};
 use crate::http::sse::{Events, data};
-use crate::http::{is_events, is_json};
+use crate::http::{BoxError, WireBody, is_events, is_json};
 use crate::message::{Message, notification_frame, trimmed};
 
 /// Most requests of a server that are answered at once.
 const ANSWERS: usize = 16;
+
+/// Most pages of `tools/list` that are read.
+const PAGES: usize = 32;
 
 /// How long after its end the stream of a session is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
@@ -55,14 +61,16 @@ const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 ///
 /// # What it does and does not
 ///
-/// Each request carries the headers of its era: `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name`, `Mcp-Session-Id`.
+/// Each request carries the headers of its era: `MCP-Protocol-Version`, `Mcp-Method`, `Mcp-Name`, `Mcp-Session-Id`; and
+/// `Mcp-Param-*` once a tool has refused a call for the lack of them, which is then made again.
 /// Answers are taken as JSON and as event streams; with the latter come notifications about the call. A session that the
 /// server has forgotten is opened anew, once for each call. A call whose future is dropped is cancelled: its stream is
-/// closed, and a legacy server told.
-/// With [`ClientOptions::on_notification`] it also listens to the stream of a legacy session.
+/// closed, and a legacy server told. With [`ClientOptions::on_notification`] it also listens to the stream of a legacy
+/// session.
 ///
 /// It follows no redirects, since they would take credentials elsewhere, and does not resume a stream that was cut: the
-/// call fails with [`Stopped::Closed`], and whoever made it knows whether it can be repeated. There is no TLS in it; put a TLS terminator before an `https` server.
+/// call fails with [`Stopped::Closed`], and whoever made it knows whether it can be repeated. There is no TLS in it:
+/// [`over`](Self::over) takes a client that has it.
 #[derive(Clone)]
 pub struct HttpCaller(Arc<Inner>);
 
@@ -86,7 +94,47 @@ impl HttpCaller {
     /// # Errors
     /// [`ConnectError`] when the URL cannot be called, or the server cannot be spoken to.
     pub async fn connect(url: &str, options: ClientOptions) -> Result<Self, ConnectError> {
-        let connection = Arc::new(Connection::new(target(url)?, options));
+        let target = target(url)?;
+        if target.scheme_str() != Some("http") {
+            return Err(ConnectError::Url {
+                why: "is https, and there is no TLS here: bring a client that has it to HttpCaller::over",
+            });
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(options.open_timeout));
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .build(connector);
+        Self::open(Http(client), target, options).await
+    }
+
+    /// Opens a connection to the server at a URL through any HTTP client that is a service of `tower`: one with TLS, one
+    /// that goes through a proxy, or a server within this process.
+    ///
+    /// # Errors
+    /// [`ConnectError`] when the URL cannot be called, or the server cannot be spoken to.
+    pub async fn over<S, B>(
+        service: S,
+        url: &str,
+        options: ClientOptions,
+    ) -> Result<Self, ConnectError>
+    where
+        S: Service<Request<WireBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+        S::Future: Send,
+        S::Error: Into<BoxError>,
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self::open(Http(service), target(url)?, options).await
+    }
+
+    async fn open(
+        http: impl Sends,
+        target: Uri,
+        options: ClientOptions,
+    ) -> Result<Self, ConnectError> {
+        let connection = Arc::new(Connection::new(Box::new(http), target, options));
         let session = open(&connection, &connection.options).await?;
         let opened = Opened::new(session, &connection);
         Ok(Self(Arc::new(Inner {
@@ -122,8 +170,7 @@ fn target(url: &str) -> Result<Uri, ConnectError> {
         return bad("holds credentials, which would be lost: give them with ClientOptions::header");
     }
     match uri.scheme_str() {
-        Some("http") => Ok(uri),
-        Some("https") => bad("is https, and there is no TLS here: put a TLS terminator before it"),
+        Some("http" | "https") => Ok(uri),
         _ => bad("is not of the scheme http"),
     }
 }
@@ -152,6 +199,16 @@ impl Caller for HttpCaller {
                 {
                     let opened = inner.reopen(&opened).await?;
                     inner.connection.call(&opened, &request).await
+                }
+                // Nothing was done: the tool wants arguments repeated in headers (HDR-19).
+                Err(CallerError::Rpc(error))
+                    if error.code == code::HEADER_MISMATCH && request.method == "tools/call" =>
+                {
+                    if inner.connection.learn(&opened, &request).await? {
+                        inner.connection.call(&opened, &request).await
+                    } else {
+                        Err(CallerError::Rpc(error))
+                    }
                 }
                 answer => answer,
             }
@@ -231,7 +288,7 @@ impl Drop for Inner {
             let mut request = connection.request(opened.session.version, Some(&id), String::new());
             *request.method_mut() = Method::DELETE;
             request.headers_mut().remove(CONTENT_TYPE);
-            let ended = connection.client.request(request);
+            let ended = connection.http.send(request);
             let _ = tokio::time::timeout(connection.options.open_timeout, ended).await;
         });
     }
@@ -239,7 +296,7 @@ impl Drop for Inner {
 
 /// Where requests go, and what all of them share.
 struct Connection {
-    client: Client<HttpConnector, Full<Bytes>>,
+    http: Box<dyn Sends>,
     target: Uri,
     options: ClientOptions,
     runtime: Handle,
@@ -248,6 +305,8 @@ struct Connection {
     answers: Arc<Semaphore>,
     /// The session that the last `initialize` was given.
     issued: Mutex<Option<HeaderValue>>,
+    /// What tools want repeated in headers, once one has refused a call for that.
+    tools: Mutex<Mirrored>,
 }
 
 /// One request on its way.
@@ -255,25 +314,22 @@ struct Asking<'a> {
     id: u64,
     method: &'a str,
     mcp_name: Option<&'a str>,
+    mirrored: Vec<(HeaderName, String)>,
     version: ProtocolVersion,
     session: Option<&'a HeaderValue>,
 }
 
 impl Connection {
-    fn new(target: Uri, options: ClientOptions) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(options.open_timeout));
-        connector.set_nodelay(true);
+    fn new(http: Box<dyn Sends>, target: Uri, options: ClientOptions) -> Self {
         Self {
-            client: Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .build(connector),
+            http,
             target,
             runtime: Handle::current(),
             last: AtomicU64::new(0),
             places: Semaphore::new(options.max_in_flight.min(Semaphore::MAX_PERMITS)),
             answers: Arc::new(Semaphore::new(ANSWERS)),
             issued: Mutex::default(),
+            tools: Mutex::default(),
             options,
         }
     }
@@ -288,6 +344,50 @@ impl Connection {
         self.last.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// What a tool call repeats in headers, as far as that is known.
+    fn mirrored(&self, method: &str, params: &JsonObject) -> Vec<(HeaderName, String)> {
+        let (Some(Value::String(tool)), Some(arguments)) =
+            (params.get("name"), params.get("arguments"))
+        else {
+            return Vec::new();
+        };
+        if method != "tools/call" {
+            return Vec::new();
+        }
+        let tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
+        tools.of(tool, arguments).collect()
+    }
+
+    /// Looks up what tools want repeated in headers; whether this call would now repeat something else than before.
+    async fn learn(
+        self: &Arc<Self>,
+        opened: &Opened,
+        refused: &Outgoing,
+    ) -> Result<bool, CallerError> {
+        let before = self.mirrored(&refused.method, &refused.params);
+        let mut all = Mirrored::default();
+        let mut cursor = None;
+        for _ in 0..PAGES {
+            let mut params = JsonObject::new();
+            if let Some(cursor) = cursor.take() {
+                params.insert("cursor".into(), Value::String(cursor));
+            }
+            let list = Outgoing {
+                method: "tools/list".to_owned(),
+                params,
+                declare: refused.declare.clone(),
+                mcp_name: None,
+            };
+            let page = self.call(opened, &list).await?;
+            cursor = all.take(&page);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        *self.tools.lock().unwrap_or_else(PoisonError::into_inner) = all;
+        Ok(self.mirrored(&refused.method, &refused.params) != before)
+    }
+
     async fn call(
         self: &Arc<Self>,
         opened: &Opened,
@@ -300,9 +400,11 @@ impl Connection {
         let mut params = request.params.clone();
         let named = core_name(&request.method, &params);
         params.insert("_meta".into(), Value::Object(meta));
+        let mirrored = self.mirrored(&request.method, &params);
         let asking = Asking {
             id,
             method: &request.method,
+            mirrored,
             mcp_name: request.mcp_name.as_deref().or(named.as_deref()),
             version,
             session: opened.id.as_ref(),
@@ -323,8 +425,8 @@ impl Connection {
         version: ProtocolVersion,
         session: Option<&HeaderValue>,
         frame: String,
-    ) -> Request<Full<Bytes>> {
-        let mut request = Request::new(Full::new(Bytes::from(frame)));
+    ) -> Request<WireBody> {
+        let mut request = Request::new(WireBody::from(Bytes::from(frame)));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.target.clone();
         let headers = request.headers_mut();
@@ -356,12 +458,15 @@ impl Connection {
             if let Some(name) = asking.mcp_name {
                 put(headers, NAME, name)?;
             }
+            for (header, value) in &asking.mirrored {
+                put(headers, header.clone(), value)?;
+            }
         }
         if asking.method == "initialize" {
             // Nothing has been agreed yet.
             headers.remove(PROTOCOL_VERSION);
         }
-        let response = self.client.request(request).await.map_err(unreachable)?;
+        let response = self.http.send(request).await?;
         if asking.method == "initialize" && response.status().is_success() {
             *self.issued.lock().unwrap_or_else(PoisonError::into_inner) =
                 response.headers().get(SESSION).cloned();
@@ -406,6 +511,7 @@ impl Connection {
             id: 0,
             method: "",
             mcp_name: None,
+            mirrored: Vec::new(),
             version,
             session: Some(session),
         };
@@ -415,7 +521,7 @@ impl Connection {
             let headers = request.headers_mut();
             headers.remove(CONTENT_TYPE);
             headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-            match self.client.request(request).await {
+            match self.http.send(request).await {
                 Ok(response)
                     if response.status() == StatusCode::OK && is_events(response.headers()) =>
                 {
@@ -432,7 +538,7 @@ impl Connection {
     async fn events(
         self: &Arc<Self>,
         asking: &Asking<'_>,
-        response: Response<Incoming>,
+        response: Response<WireBody>,
     ) -> Result<Value, CallerError> {
         let limit = self.options.max_frame_bytes;
         let mut body = response.into_body();
@@ -508,7 +614,7 @@ impl Connection {
     /// Sends what gets no answer, behind the back of the call it belongs to.
     fn tell<T: Send + 'static>(self: &Arc<Self>, asking: &Asking<'_>, frame: String, place: T) {
         let request = self.request(asking.version, asking.session, frame);
-        let told = self.client.request(request);
+        let told = self.http.send(request);
         let limit = self.options.open_timeout;
         self.runtime.spawn(async move {
             let _ = tokio::time::timeout(limit, told).await;
@@ -529,6 +635,7 @@ impl Link for Arc<Connection> {
             id,
             method,
             mcp_name: None,
+            mirrored: Vec::new(),
             version,
             session: None,
         };
@@ -545,10 +652,8 @@ impl Link for Arc<Connection> {
         let ready = notification_frame("notifications/initialized", JsonObject::new());
         let request = self.request(version, session.as_ref(), ready);
         let limit = self.options.open_timeout;
-        let response = tokio::time::timeout(limit, self.client.request(request)).await;
-        let response = response
-            .map_err(|_| Stopped::TimedOut { after: limit })?
-            .map_err(unreachable)?;
+        let response = tokio::time::timeout(limit, self.http.send(request)).await;
+        let response = response.map_err(|_| Stopped::TimedOut { after: limit })??;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(refused(status)),
@@ -579,7 +684,7 @@ impl Drop for Place<'_> {
 }
 
 /// Puts a value that the protocol fixes into a header.
-fn put(headers: &mut HeaderMap, name: http::HeaderName, value: &str) -> Result<(), CallerError> {
+fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) -> Result<(), CallerError> {
     let value = HeaderValue::from_str(value).map_err(|_| {
         CallerError::Transport(format!(
             "{name} cannot be sent as a header: it is no plain text"
@@ -599,11 +704,42 @@ fn refused(status: StatusCode) -> CallerError {
     CallerError::Stopped(Stopped::Status { status })
 }
 
-fn unreachable(error: hyper_util::client::legacy::Error) -> CallerError {
-    if error.is_connect() {
+/// What the HTTP client says. Not its words, which may hold the URL.
+fn unreachable(error: &BoxError) -> CallerError {
+    let hyper: Option<&hyper_util::client::legacy::Error> = error.downcast_ref();
+    if hyper.is_some_and(hyper_util::client::legacy::Error::is_connect) {
         return CallerError::Transport("no connection can be made to the server".to_owned());
     }
     closed("it was cut, or what came over it is not HTTP")
+}
+
+/// An HTTP client, whatever its type.
+trait Sends: Send + Sync + 'static {
+    fn send(&self, request: Request<WireBody>) -> Sent;
+}
+
+type Sent = Pin<Box<dyn Future<Output = Result<Response<WireBody>, CallerError>> + Send>>;
+
+struct Http<S>(S);
+
+impl<S, B> Sends for Http<S>
+where
+    S: Service<Request<WireBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+    S::Error: Into<BoxError>,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    fn send(&self, request: Request<WireBody>) -> Sent {
+        let mut service = self.0.clone();
+        Box::pin(async move {
+            let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
+            ready.map_err(|error| unreachable(&error.into()))?;
+            let sent = service.call(request).await;
+            sent.map(|response| response.map(WireBody::new))
+                .map_err(|error| unreachable(&error.into()))
+        })
+    }
 }
 
 fn broken(error: &(dyn std::error::Error + 'static), limit: usize) -> CallerError {

@@ -2,6 +2,7 @@
 
 mod http;
 mod open;
+mod params;
 mod stdio;
 
 use std::fmt;

@@ -444,7 +444,7 @@ async fn urls_that_cannot_be_called_are_refused_and_not_shown() {
         ("", "cannot be read"),
         ("/mcp", "host"),
         ("ftp://example.com/x", "scheme"),
-        ("https://example.com/mcp", "TLS"),
+        ("https://example.com/mcp", "HttpCaller::over"),
         ("http://user:secret@example.com/mcp", "credentials"),
     ] {
         let failed = HttpCaller::connect(url, ClientOptions::default()).await;
@@ -502,4 +502,106 @@ async fn a_server_that_asks_without_end_is_answered_within_bounds() {
     assert_eq!(call(&caller, "a/b").await.unwrap()["n"], 1);
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(got.lock().unwrap().len() < 500);
+}
+
+#[tokio::test]
+async fn hdr_19_a_tool_that_wants_arguments_in_headers_gets_them() {
+    let schema = json!({"type": "object", "properties": {
+        "region": {"type": "string", "x-mcp-header": "Region"},
+        "none": {"type": "string", "x-mcp-header": "None"},
+        "bad": {"type": "string", "x-mcp-header": "no header"},
+        "deep": {"type": "object", "properties": {"count": {"type": "integer", "x-mcp-header": "Count"}}},
+    }});
+    let (caller, got) = caller_of(Era::Modern, ClientOptions::default(), move |got| {
+        let frame = got.json();
+        let id = &frame["id"];
+        match (
+            got.rpc_method().as_str(),
+            frame["params"]["cursor"].as_str(),
+        ) {
+            ("tools/list", None) => json_of(
+                200,
+                result(id, json!({"tools": [{"name": "a"}], "nextCursor": "2"})),
+            ),
+            ("tools/list", Some("2")) => json_of(
+                200,
+                result(
+                    id,
+                    json!({"tools": [{"name": "move", "inputSchema": schema}]}),
+                ),
+            ),
+            _ if got.headers.get("mcp-param-region").is_some() => ok(got),
+            _ => json_of(400, error(id, -32020)),
+        }
+    })
+    .await;
+    let arguments = json!({"region": "Zürich", "none": null, "bad": "x", "deep": {"count": 42}});
+    let call = || {
+        outgoing(
+            "tools/call",
+            json!({"name": "move", "arguments": arguments}),
+        )
+    };
+    assert_eq!(caller.call(call()).await.unwrap()["n"], 1);
+    {
+        let got = got.lock().unwrap();
+        let last = &got.last().unwrap().headers;
+        assert_eq!(last["mcp-param-region"], "=?base64?WsO8cmljaA==?=");
+        assert_eq!(last["mcp-param-count"], "42");
+        let mirrored = last.keys().filter(|k| k.as_str().starts_with("mcp-param-"));
+        assert_eq!(mirrored.count(), 2);
+        // Refused, two pages, and again.
+        assert_eq!(got.len(), 5);
+    }
+    // It is known now.
+    caller.call(call()).await.unwrap();
+    assert_eq!(got.lock().unwrap().len(), 6);
+    // A tool that cannot be helped is not called for ever.
+    let other = outgoing("tools/call", json!({"name": "a", "arguments": {}}));
+    let refused = caller.call(other).await.unwrap_err();
+    assert!(matches!(refused, CallerError::Rpc(e) if e.code == -32020));
+    assert_eq!(got.lock().unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn any_service_can_carry_the_requests() {
+    // As a client with TLS would: it is handed an https URL.
+    #[derive(Clone, Default)]
+    struct Within(Arc<Mutex<Vec<String>>>);
+    impl tower_service::Service<http::Request<WireBody>> for Within {
+        type Response = Response<WireBody>;
+        type Error = std::io::Error;
+        type Future = std::pin::Pin<
+            Box<dyn Future<Output = Result<Response<WireBody>, std::io::Error>> + Send>,
+        >;
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), std::io::Error>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, request: http::Request<WireBody>) -> Self::Future {
+            use http_body_util::BodyExt;
+            let seen = self.0.clone();
+            Box::pin(async move {
+                seen.lock().unwrap().push(request.uri().to_string());
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let frame: Value = serde_json::from_slice(&body).unwrap();
+                match frame["method"].as_str() {
+                    Some("server/discover") => Ok(json_of(200, result(&frame["id"], discovered()))),
+                    Some("a/b") => Ok(json_of(200, result(&frame["id"], json!({"n": 1})))),
+                    _ => Err(std::io::ErrorKind::ConnectionReset.into()),
+                }
+            })
+        }
+    }
+    let service = Within::default();
+    let url = "https://example.com/mcp?x=1";
+    let caller = HttpCaller::over(service.clone(), url, ClientOptions::default())
+        .await
+        .unwrap();
+    assert_eq!(call(&caller, "a/b").await.unwrap()["n"], 1);
+    let error = call(&caller, "c/d").await.unwrap_err();
+    assert!(matches!(stopped(error), Stopped::Closed { .. }));
+    assert!(service.0.lock().unwrap().iter().all(|seen| seen == url));
 }
