@@ -6,6 +6,7 @@ use crate::error::ErrorSpec;
 use crate::id::ExtensionId;
 use crate::protocol::ProtocolRange;
 use crate::schema::{SchemaFault, TypeSchema};
+use crate::set::listen::FilterSpec;
 
 /// What `#[extension]` makes of a trait. Plain data; it exists without any provider.
 ///
@@ -209,7 +210,7 @@ impl Contract {
     }
 
     /// One JSON Schema 2020-12 document of everything the extension sends: settings of both sides, params and result
-    /// of each item, params of each notification, `_meta` values. The same on every run.
+    /// of each item, params and filter of each notification, `_meta` values. The same on every run.
     ///
     /// # Errors
     /// [`SchemaFault`] when two different types have one name.
@@ -227,6 +228,12 @@ impl Contract {
                 format!("{}Notification", pascal(notification.name)),
                 &notification.params,
             ));
+            if let Some(filter) = &notification.filter {
+                entries.push((
+                    format!("{}Filter", pascal(notification.name)),
+                    &filter.schema,
+                ));
+            }
         }
         for key in self.meta_keys {
             let name = key.key.rsplit('/').next().unwrap_or(key.key);
@@ -544,6 +551,15 @@ pub struct NotificationSpec {
     pub channel: Channel,
     /// The type of its params.
     pub params: TypeSchema,
+    /// What a client may say to get only some of them; on listen streams.
+    pub filter: Option<FilterSpec>,
+}
+
+impl NotificationSpec {
+    /// What stands last in its name: the name of its member in the filter of a listen request.
+    pub fn event(&self) -> &'static str {
+        self.wire.rsplit('/').next().unwrap_or(self.wire)
+    }
 }
 
 /// Where a notification may appear.
@@ -551,7 +567,7 @@ pub struct NotificationSpec {
 pub enum Channel {
     /// On the response stream of the request it is about.
     Request,
-    /// On a `subscriptions/listen` stream whose filter names the extension.
+    /// On each `subscriptions/listen` stream whose filter asks for it.
     Listen,
 }
 

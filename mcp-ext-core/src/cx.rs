@@ -15,6 +15,7 @@ use crate::extension::Extension;
 use crate::negotiated::Negotiated;
 use crate::protocol::{Era, ProtocolVersion};
 use crate::request::{CancelSignal, Input, Notifier, NotifyError, Principal};
+use crate::set::listen::Publisher;
 use crate::wire::{JsonObject, meta};
 
 /// What both contexts share: who calls, until when, and what can be sent back meanwhile.
@@ -187,11 +188,11 @@ impl Facts {
 pub struct NotificationHandle(Arc<CallCx>);
 
 impl NotificationHandle {
-    /// Sends the notification of this name.
+    /// Sends the notification of this name: about this request, or to every listen stream that asked for it.
     ///
     /// # Errors
     /// [`NotifyError`] when it could not be sent.
-    pub async fn send<T: Serialize>(
+    pub async fn send<T: Serialize + 'static>(
         &self,
         name: &'static str,
         params: T,
@@ -205,7 +206,8 @@ impl NotificationHandle {
             .ok_or(NotifyError::Unsupported)?;
         // A listen notification belongs to a subscription, not to this request (SUB-3).
         if spec.channel == crate::contract::Channel::Listen {
-            return Err(NotifyError::Unsupported);
+            let publisher = Publisher::new(self.0.negotiated.set().clone(), self.0.contract);
+            return publisher.publish(name, &params).map(|_| ());
         }
         match serde_json::to_value(params) {
             Ok(Value::Object(params)) => self.0.send(spec.wire, params).await,

@@ -47,6 +47,7 @@ pub use request::{Incoming, Principal};
 pub use set::{
     AmendCx, BuildError, Carries, ExtensionSet, ExtensionSetBuilder, Gap, Listing, Pending, Reply,
     Route, ToolEntry,
+    listen::{self, ListenFilter, Listener, Publisher, Subscription},
 };
 pub use wire::RpcError;
 
@@ -85,8 +86,10 @@ pub mod __private_0_1_0 {
     pub use crate::id::ExtensionId;
     pub use crate::protocol::{ProtocolRange, ProtocolVersion};
     pub use crate::registry::Registered;
-    pub use crate::request::{BoxFuture, NotifyError};
+    pub use crate::request::{BoxFuture, NotifyError, Principal};
     pub use crate::schema::TypeSchema;
+    pub use crate::set::ExtensionSet;
+    pub use crate::set::listen::{FilterSpec, Publisher};
     pub use crate::wire::JsonObject;
     pub use inventory;
     pub use schemars;

@@ -24,6 +24,14 @@ pub struct Limits {
     pub max_concurrent: usize,
     /// Longest run of one call; adapters stop it then, with `data.kind` `timeout`.
     pub max_duration: Duration,
+    /// Most `subscriptions/listen` streams open at once, over the whole set. More are turned away with `data.kind` `busy`.
+    pub max_listen_streams: usize,
+    /// Largest filters of extensions in one listen request, in bytes of compact JSON. More is -32602.
+    pub max_filter_bytes: usize,
+    /// Most notifications that wait on one listen stream. When one more comes, the stream ends with its result.
+    pub max_listen_queue: usize,
+    /// Most bytes that wait on one listen stream; a larger notification may wait alone.
+    pub max_listen_queue_bytes: usize,
 }
 
 impl Default for Limits {
@@ -36,6 +44,10 @@ impl Default for Limits {
             max_cached_settings_bytes: 16 * 1024,
             max_concurrent: 256,
             max_duration: Duration::from_secs(60),
+            max_listen_streams: 4096,
+            max_filter_bytes: 8 * 1024,
+            max_listen_queue: 64,
+            max_listen_queue_bytes: 64 * 1024,
         }
     }
 }

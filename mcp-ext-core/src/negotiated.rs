@@ -74,6 +74,10 @@ impl Negotiated {
         }
     }
 
+    pub(crate) fn set(&self) -> &Arc<SetInner> {
+        &self.set
+    }
+
     /// The era of the request.
     pub fn era(&self) -> Era {
         self.era

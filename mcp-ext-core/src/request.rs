@@ -376,6 +376,8 @@ pub enum NotifyError {
     Closed,
     /// The params do not serialise to an object.
     NotAnObject,
+    /// The extension is not enabled in this set.
+    NotEnabled,
 }
 
 impl std::fmt::Display for NotifyError {
@@ -387,6 +389,9 @@ impl std::fmt::Display for NotifyError {
             }
             Self::Closed => "the peer is gone",
             Self::NotAnObject => "the params of a notification must serialise to a JSON object",
+            Self::NotEnabled => {
+                "the extension is not enabled in this set, so nobody can listen to it"
+            }
         })
     }
 }

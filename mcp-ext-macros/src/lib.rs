@@ -83,7 +83,7 @@ attribute! {
     /// ```
     ///
     /// Of a trait `Ping` it makes `PingExtension` (the marker, with `provide` and `client`), `PingNotifications` (if there
-    /// are any) and `PingClient` (where mcp-ext-core has its feature `client`).
+    /// are any), `PingPublisher` (if any of them is for listen streams) and `PingClient` (where mcp-ext-core has its feature `client`).
     ///
     /// | key | meaning |
     /// |---|---|
@@ -112,7 +112,7 @@ attribute! {
     /// | `title = ".."` | `#[tool]` | a human title |
     /// | `hints(read_only, destructive, idempotent, open_world)` | `#[tool]` | MCP's tool annotations, each also as `= false` |
     /// | `gated` | `#[tool]` | only for those that negotiated; it then takes `&Cx` |
-    /// | `listen` | `#[notification]` | stands on a `subscriptions/listen` stream, not on the request's |
+    /// | `listen`, `listen(filter = Type)` | `#[notification]` | goes to the `subscriptions/listen` streams that ask for it, not to the request's; what they may say to get only some |
     ///
     /// A fn that is method and tool has both attributes and takes `&ToolCx`; the typed client calls its tool
     /// `<name>_tool`. Docs, `#[cfg]` and `#[deprecated]` are carried over to all that is made of an item.

@@ -135,6 +135,8 @@ pub struct Notification {
     pub common: Common,
     pub wire: String,
     pub listen: bool,
+    /// The type of what a client may say to get only some.
+    pub filter: Option<Type>,
     pub params: Option<Type>,
 }
 

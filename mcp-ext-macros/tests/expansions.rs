@@ -126,8 +126,19 @@ fn full() {
                 "notifications/com.example/grading/happened",
                 Channel::Listen
             ),
+            (
+                "rubric_changed",
+                "notifications/com.example/grading/rubricChanged",
+                Channel::Listen
+            ),
         ]
     );
+    let filtered: Vec<_> = contract
+        .notifications
+        .iter()
+        .map(|n| n.filter.is_some())
+        .collect();
+    assert_eq!(filtered, [false, false, true]);
     let error = full::enabled().build().map(|_| ()).unwrap_err();
     assert!(
         error.to_string().contains("com.example/audit"),

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::cache::{Cache, Declarations};
 use super::gate::{REVISION, ask_for};
+use super::listen::Hub;
 use super::tools::ToolEntry;
 use super::{Enabled, ExtensionSet, SetInner};
 use crate::block::{Block, Chain, Property};
-use crate::contract::{Contract, Item, Source};
+use crate::contract::{Channel, Contract, Item, Source};
 use crate::extension::{
     AnySettings, Enable, Extension, NegotiationFailure, Negotiator, Provider, ServerSettings,
 };
@@ -659,6 +660,7 @@ impl ExtensionSetBuilder {
                     limits.negotiation_cache,
                     limits.max_cached_settings_bytes,
                 ),
+                hub: Hub::default(),
             }),
             server_info: None,
         })
@@ -718,6 +720,13 @@ fn check_names(contract: &Contract) -> Result<(), BuildError> {
             check_notification_name(notification.wire)
         };
         checked.map_err(|fault| bad_method(notification.wire, fault.rule.expected()))?;
+        if notification.channel == Channel::Listen && !schema::is_object_root(&notification.params)
+        {
+            return Err(BuildError::NotAnObject {
+                extension: contract.id.clone(),
+                what: format!("the params of the notification {}", notification.name),
+            });
+        }
     }
     for tool in contract.items.iter().filter_map(|i| i.tool) {
         check_tool_name(tool.name).map_err(|fault| BuildError::ToolName {

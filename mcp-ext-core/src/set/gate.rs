@@ -61,6 +61,18 @@ impl SetInner {
         if !extension.covers(incoming.era, incoming.version) || !extension.provides(item) {
             return Err(not_offered(incoming));
         }
+        self.negotiation(extension, incoming)
+    }
+
+    /// Whether an extension, and all it requires, is in force for a request.
+    ///
+    /// # Errors
+    /// -32602 when the declaration is malformed.
+    pub(super) fn negotiation(
+        &self,
+        extension: &Enabled,
+        incoming: &Incoming<'_>,
+    ) -> Result<Gated, RpcError> {
         let declared = incoming.declared(self.limits.max_declared)?;
         let mut missing = Missing {
             extensions: Vec::new(),

@@ -4,6 +4,7 @@ mod amend;
 mod builder;
 mod cache;
 mod gate;
+pub mod listen;
 mod nulls;
 mod report;
 mod route;
@@ -59,6 +60,7 @@ pub(crate) struct SetInner {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) declarations: cache::Declarations,
+    pub(crate) hub: listen::Hub,
 }
 
 /// One enabled extension.

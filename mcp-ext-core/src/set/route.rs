@@ -89,6 +89,10 @@ const INPUT_REQUIRED: &str = "input_required";
 const OPENING: &str = "{\"resultType\":\"complete\"";
 
 impl ServerInfo {
+    pub(super) fn value(&self) -> &Value {
+        &self.value
+    }
+
     pub(super) fn new(value: Value) -> Self {
         let opening = format!("{OPENING},\"_meta\":{{\"{}\":{value}}}", meta::SERVER_INFO);
         Self { value, opening }

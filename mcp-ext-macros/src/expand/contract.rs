@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned as _;
 
 use crate::expand::{Names, params_type, settings_types, vis};
 use crate::model::{Extension, Item, Notification, Settings};
@@ -213,6 +214,13 @@ fn notification(notification: &Notification) -> TokenStream {
         Some(ty) => ty.to_token_stream(),
         None => quote!(__rt::NoParams),
     };
+    let filter = match &notification.filter {
+        Some(filter) => {
+            let of = quote_spanned!(filter.span()=> __rt::FilterSpec::of::<#filter, #params>());
+            quote!(::core::option::Option::Some(#of))
+        }
+        None => quote!(::core::option::Option::None),
+    };
     quote! {
         #(#cfgs)*
         __rt::NotificationSpec {
@@ -221,6 +229,7 @@ fn notification(notification: &Notification) -> TokenStream {
             docs: #docs,
             channel: __rt::Channel::#channel,
             params: __rt::TypeSchema::of::<#params>(),
+            filter: #filter,
         }
     }
 }

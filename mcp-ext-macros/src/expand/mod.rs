@@ -18,6 +18,7 @@ pub struct Names {
     pub trait_: Ident,
     pub marker: Ident,
     pub notifications: Ident,
+    pub publisher: Ident,
     pub client: Ident,
     /// Parameter of generated generics, none of the user's names.
     pub provider: Ident,
@@ -40,6 +41,7 @@ impl Names {
             trait_: trait_.clone(),
             marker: format_ident!("{base}Extension", span = trait_.span()),
             notifications: format_ident!("{base}Notifications", span = trait_.span()),
+            publisher: format_ident!("{base}Publisher", span = trait_.span()),
             client: format_ident!("{base}Client", span = trait_.span()),
             provider: fresh("P"),
             caller: fresh("C"),

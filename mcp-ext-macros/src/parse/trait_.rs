@@ -76,7 +76,9 @@ pub const TOOL: &[Key] = keys! {
 /// What `#[notification(..)]` takes.
 pub const NOTIFICATION: &[Key] = keys! {
     "name" Kind::Text => "name = \"event\"",
-    "listen" Kind::Flag => "listen",
+    "listen" Kind::FlagOrKeys(keys! {
+        "filter" Kind::Type => "filter = Type",
+    }) => "listen` or `listen(filter = Type)",
 };
 
 /// The attributes that stand on the fns of the trait.

@@ -431,6 +431,10 @@ fn notification(
         common,
         wire,
         listen: keys.has("listen"),
+        filter: keys
+            .keys("listen")
+            .and_then(|keys| keys.ty("filter"))
+            .cloned(),
         params,
     })
 }

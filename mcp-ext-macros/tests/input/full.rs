@@ -93,6 +93,17 @@ pub(crate) trait Grading {
     /// Something happened.
     #[notification(listen, name = "happened")]
     fn something_happened();
+
+    /// A rubric changed.
+    #[notification(listen(filter = Data))]
+    #[deprecated(note = "listen to what happened")]
+    fn rubric_changed(params: Data);
+}
+
+impl mcp_ext_core::ListenFilter<Data> for Data {
+    fn admits(&self, params: &Data, _: &mcp_ext_core::Listener<'_>) -> bool {
+        self.rubric_id == params.rubric_id
+    }
 }
 
 struct Lms;

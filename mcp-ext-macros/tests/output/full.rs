@@ -179,6 +179,9 @@ pub(crate) struct GradingExtension;
 pub(crate) struct GradingNotifications(
     ::mcp_ext_core::__private_0_1_0::NotificationHandle,
 );
+///Publishes the notifications of `com.example/grading` to the `subscriptions/listen` streams that asked for them, at any time.
+#[derive(::core::clone::Clone, ::core::fmt::Debug)]
+pub(crate) struct GradingPublisher(::mcp_ext_core::__private_0_1_0::Publisher);
 ::mcp_ext_core::__private_0_1_0::client! {
     #[doc = "A typed client of `com.example/grading`, negotiated with one server."]
     #[allow(deprecated, missing_debug_implementations)] pub (crate) struct GradingClient
@@ -273,6 +276,7 @@ const _: () = {
                         docs: "A grade changed.",
                         channel: __rt::Channel::Request,
                         params: __rt::TypeSchema::of::<Data>(),
+                        filter: ::core::option::Option::None,
                     },
                     __rt::NotificationSpec {
                         name: "something_happened",
@@ -280,6 +284,17 @@ const _: () = {
                         docs: "Something happened.",
                         channel: __rt::Channel::Listen,
                         params: __rt::TypeSchema::of::<__rt::NoParams>(),
+                        filter: ::core::option::Option::None,
+                    },
+                    __rt::NotificationSpec {
+                        name: "rubric_changed",
+                        wire: "notifications/com.example/grading/rubricChanged",
+                        docs: "A rubric changed.",
+                        channel: __rt::Channel::Listen,
+                        params: __rt::TypeSchema::of::<Data>(),
+                        filter: ::core::option::Option::Some(
+                            __rt::FilterSpec::of::<Data, Data>(),
+                        ),
                     },
                 ],
             )
@@ -373,6 +388,54 @@ const _: () = {
         ) -> ::core::result::Result<(), __rt::NotifyError> {
             self.0.send("something_happened", __rt::NoParams {}).await
         }
+        /// A rubric changed.
+        ///
+        ///# Errors
+        ///When it could not be sent.
+        #[deprecated(note = "listen to what happened")]
+        pub(crate) async fn rubric_changed(
+            &self,
+            params: Data,
+        ) -> ::core::result::Result<(), __rt::NotifyError> {
+            self.0.send("rubric_changed", params).await
+        }
+    }
+    impl GradingExtension {
+        ///Publishes the notifications of `com.example/grading` to those who listen.
+        pub(crate) fn publisher(set: &__rt::ExtensionSet) -> GradingPublisher {
+            GradingPublisher(__rt::Publisher::of::<Self>(set))
+        }
+    }
+    impl GradingPublisher {
+        /// Something happened.
+        ///
+        ///Gives how many streams it was queued for.
+        ///
+        ///# Errors
+        ///When the extension is not enabled in the set.
+        pub(crate) fn something_happened(
+            &self,
+        ) -> ::core::result::Result<usize, __rt::NotifyError> {
+            self.0.publish("something_happened", &__rt::NoParams {})
+        }
+        /// A rubric changed.
+        ///
+        ///Gives how many streams it was queued for.
+        ///
+        ///# Errors
+        ///When the extension is not enabled in the set.
+        #[deprecated(note = "listen to what happened")]
+        pub(crate) fn rubric_changed(
+            &self,
+            params: Data,
+        ) -> ::core::result::Result<usize, __rt::NotifyError> {
+            self.0.publish("rubric_changed", &params)
+        }
+        /// The same, for the streams of one principal alone.
+        #[must_use]
+        pub(crate) fn only_to(&self, principal: __rt::Principal) -> Self {
+            Self(::core::clone::Clone::clone(&self.0).only_to(principal))
+        }
     }
     #[automatically_derived]
     impl ::core::convert::From<__rt::NotificationHandle> for GradingNotifications {
@@ -434,6 +497,11 @@ const _: () = {
         __rt::Registered(< GradingExtension as __rt::Extension > ::CONTRACT)
     }
 };
+impl mcp_ext_core::ListenFilter<Data> for Data {
+    fn admits(&self, params: &Data, _: &mcp_ext_core::Listener<'_>) -> bool {
+        self.rubric_id == params.rubric_id
+    }
+}
 struct Lms;
 impl Grading for Lms {
     async fn read_rubric(&self, cx: &Cx<GradingExtension>, params: Data) -> Answer {

@@ -193,6 +193,7 @@ impl rt::Extension for GradingExtension {
                 docs: "",
                 channel: rt::Channel::Request,
                 params: rt::TypeSchema::of::<GradeChanged>(),
+                filter: None,
             }]);
     fn fallback() -> GradingSettings {
         GradingSettings::default()
