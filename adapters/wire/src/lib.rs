@@ -13,6 +13,8 @@ mod client;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(any(feature = "stdio", feature = "http"))]
+mod listen;
+#[cfg(any(feature = "stdio", feature = "http"))]
 mod merge;
 #[cfg(any(feature = "stdio", feature = "http"))]
 mod message;
@@ -40,7 +42,7 @@ pub use stdio::{Ended, Relay, RelayOptions};
 pub const CARRIES: mcp_ext_core::Carries = mcp_ext_core::Carries {
     adapter: "wire",
     request_notifications: true,
-    listen_notifications: false,
+    listen_notifications: true,
     mcp_name: true,
     stateless_legacy_declarations: true,
 };

@@ -65,7 +65,7 @@ impl<'a> Splice<'a> {
     }
 
     /// Adds to the end of an object or array of the line. At most one addition to each.
-    fn append(&mut self, container: &RawValue, empty: bool, items: &[String]) {
+    pub fn append(&mut self, container: &RawValue, empty: bool, items: &[String]) {
         if items.is_empty() {
             return;
         }

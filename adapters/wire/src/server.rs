@@ -25,6 +25,8 @@ struct Seen {
     info: Option<Value>,
     /// Names that the server turned out to have itself: it keeps them.
     withheld: HashSet<&'static str>,
+    /// Extensions that it has itself, by identifier.
+    theirs: HashSet<&'static str>,
     /// Whether it has tools of its own, in each era.
     tools: [Option<bool>; 2],
 }
@@ -104,8 +106,8 @@ impl Server {
         let Some(contract) = self.set.contracts().find(|c| c.id.as_str() == id) else {
             return;
         };
-        let mut fresh = false;
         let mut seen = self.seen();
+        let mut fresh = seen.theirs.insert(contract.id.as_str());
         for item in contract.items {
             let names = [item.method.map(|m| m.wire), item.tool.map(|t| t.name)];
             for name in names.into_iter().flatten() {
@@ -117,6 +119,11 @@ impl Server {
             self.set
                 .withheld(&format!("extension {id}: the server advertises it itself"));
         }
+    }
+
+    /// Whether the server has the extension of this identifier itself.
+    pub fn withholds(&self, id: &str) -> bool {
+        self.seen().theirs.contains(id)
     }
 
     /// The server has a tool of this name: if we have one too, ours is withheld.

@@ -29,7 +29,7 @@ use crate::message::{Id, Message, answer_frame, error_frame, notification_frame,
 use crate::own::{self, Routed};
 
 /// The headers of a request that the protocol gives a meaning.
-struct Said {
+pub(super) struct Said {
     protocol_version: Option<String>,
     method: Option<String>,
     name: Option<String>,
@@ -37,7 +37,7 @@ struct Said {
 }
 
 impl Said {
-    fn headers(&self) -> Headers<'_> {
+    pub fn headers(&self) -> Headers<'_> {
         Headers {
             protocol_version: self.protocol_version.as_deref(),
             method: self.method.as_deref(),
@@ -53,6 +53,27 @@ pub(super) async fn own<E>(
     parts: Parts,
     bytes: Bytes,
 ) -> Result<Response<WireBody>, E> {
+    match admit(&state, &inner, parts, bytes).await? {
+        Admitted::Yes(asking) => Ok(respond(state, *asking).await),
+        Admitted::No(response) => Ok(*response),
+    }
+}
+
+/// Whether a request is answered here.
+pub(super) enum Admitted {
+    Yes(Box<Asking>),
+    /// What the client gets instead.
+    No(Box<Response<WireBody>>),
+}
+
+/// Finds out who asks, in which era, and whether the server takes them.
+pub(super) async fn admit<E>(
+    state: &Arc<State>,
+    inner: &Inner<E>,
+    parts: Parts,
+    bytes: Bytes,
+) -> Result<Admitted, E> {
+    let no = |response| Ok(Admitted::No(Box::new(response)));
     let session_id = value(&parts.headers, &SESSION);
     let session = session_id.as_deref().and_then(|id| state.session(id));
     let said = Said {
@@ -62,39 +83,38 @@ pub(super) async fn own<E>(
         session: session.is_some(),
     };
     let Some(era) = era(&bytes, &said) else {
-        return inner.forward(parts, bytes).await;
+        return no(inner.forward(parts, bytes).await?);
     };
     // A session that was not opened through here, and a request that belongs to none where the server has sessions,
     // are the server's to answer.
     let orphan =
         era == Era::Legacy && session.is_none() && (session_id.is_some() || !state.is_stateless());
     if orphan {
-        return inner.forward(parts, bytes).await;
+        return no(inner.forward(parts, bytes).await?);
     }
     if state.options.auth == Auth::None && !loopback_origin(&parts.headers) {
-        return Ok(empty(StatusCode::FORBIDDEN));
+        return no(empty(StatusCode::FORBIDDEN));
     }
     if !state.remembers(state.asked_as(&parts.headers), era) {
-        match ask(&state, &inner, &parts, era).await? {
+        match ask(state, inner, &parts, era).await? {
             Asked::Yes => {}
-            Asked::No => return inner.forward(parts, bytes).await,
+            Asked::No => return no(inner.forward(parts, bytes).await?),
             Asked::Relay(response) => {
                 if let (StatusCode::NOT_FOUND, Some(id)) = (response.status(), &session_id) {
                     state.close_session(id);
                 }
-                return Ok(*response);
+                return Ok(Admitted::No(response));
             }
         }
     }
-    let asking = Asking {
+    Ok(Admitted::Yes(Box::new(Asking {
         principal: state.principal(&parts),
-        headers: parts.headers,
+        parts,
         bytes,
         said,
         era,
         session: session_id.zip(session),
-    };
-    Ok(respond(state, asking).await)
+    })))
 }
 
 /// The era of a request; `None` when it cannot be read as one after all.
@@ -124,12 +144,12 @@ fn loopback_origin(headers: &HeaderMap) -> bool {
 }
 
 /// A request that is answered here, and what is known of who asks.
-struct Asking {
-    headers: HeaderMap,
-    principal: Option<Principal>,
-    bytes: Bytes,
-    said: Said,
-    era: Era,
+pub(super) struct Asking {
+    pub parts: Parts,
+    pub principal: Option<Principal>,
+    pub bytes: Bytes,
+    pub said: Said,
+    pub era: Era,
     session: Option<(String, Session)>,
 }
 
@@ -138,11 +158,7 @@ type Outcome = Option<(u16, String)>;
 type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
 async fn respond(state: Arc<State>, asking: Asking) -> Response<WireBody> {
-    let streams = asking.headers.get_all(header::ACCEPT).iter().any(|accept| {
-        accept
-            .to_str()
-            .is_ok_and(|accept| accept.contains("text/event-stream") || accept.contains("*/*"))
-    });
+    let streams = takes_events(&asking.parts.headers);
     let keep_alive = state.options.keep_alive;
     let (sender, mut notes) = mpsc::channel(1);
     let mut work: Work = Box::pin(work(state, asking, sender));
@@ -169,7 +185,21 @@ async fn respond(state: Arc<State>, asking: Asking) -> Response<WireBody> {
         out: VecDeque::from([event(&first)]),
         keep_alive,
     };
-    let mut response = Response::new(WireBody::new(body));
+    events(WireBody::new(body))
+}
+
+/// Whether the client takes a stream of events.
+pub(super) fn takes_events(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains("text/event-stream") || accept.contains("*/*"))
+    })
+}
+
+/// An answer that is a stream of events.
+pub(super) fn events(body: WireBody) -> Response<WireBody> {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
@@ -194,6 +224,26 @@ impl Drop for UnderWay {
     }
 }
 
+fn invalid(what: &str, kind: &str) -> RpcError {
+    RpcError::new(code::INVALID_REQUEST, what).with_data(json!({ "kind": kind }))
+}
+
+/// The id of a request that is answered here.
+///
+/// # Errors
+/// Why it cannot be taken, and the id to answer with.
+pub(super) fn taken<'a>(message: &Message<'a>) -> Result<Id, (&'a str, RpcError)> {
+    let Some(id) = message.id() else {
+        let what = "the id of a request must be a short string or an integer";
+        return Err(("null", invalid(what, "invalid_id")));
+    };
+    if message.jsonrpc.and_then(text).as_deref() != Some("2.0") {
+        let error = invalid("jsonrpc must be \"2.0\"", "not_json_rpc");
+        return Err((message.id.map_or("null", |id| id.get()), error));
+    }
+    Ok(id)
+}
+
 /// Owns all that the call borrows, so that dropping it drops the call.
 async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) -> Outcome {
     let era = asking.era;
@@ -201,19 +251,10 @@ async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) ->
     let raw_id = message.id?.get();
     let refuse =
         |id: &str, error: RpcError| Some((error.http_status(era), error_frame(id, &error)));
-    let invalid = |what: &str, kind: &str| {
-        RpcError::new(code::INVALID_REQUEST, what).with_data(json!({ "kind": kind }))
+    let id = match taken(&message) {
+        Ok(id) => id,
+        Err((shown, error)) => return refuse(shown, error),
     };
-    let Some(id) = message.id() else {
-        let error = invalid(
-            "the id of a request must be a short string or an integer",
-            "invalid_id",
-        );
-        return refuse("null", error);
-    };
-    if message.jsonrpc.and_then(text).as_deref() != Some("2.0") {
-        return refuse(raw_id, invalid("jsonrpc must be \"2.0\"", "not_json_rpc"));
-    }
     let under_way = match &asking.session {
         None => None,
         Some((session, _)) => {
@@ -253,7 +294,7 @@ async fn call(
     notes: mpsc::Sender<String>,
 ) -> Result<String, RpcError> {
     let Asking {
-        headers,
+        parts,
         principal,
         said,
         session,
@@ -284,7 +325,7 @@ async fn call(
             .as_ref()
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
-        check_tool(headers, tool, &arguments, schema)?;
+        check_tool(&parts.headers, tool, &arguments, schema)?;
     }
     let mut incoming = opened?.principal(principal.clone());
     incoming.version = incoming.version.or(version);

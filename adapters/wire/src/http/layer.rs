@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mcp_ext_core::listen::METHOD;
 use mcp_ext_core::request::Target;
 use mcp_ext_core::wire::code;
 use mcp_ext_core::{Carries, ExtensionSet, Gap, RpcError};
@@ -19,7 +20,8 @@ use tower_service::Service;
 use super::amend::{self, Amended};
 use super::headers::{SESSION, value};
 use super::state::State;
-use super::{BoxError, HttpOptions, WireBody, answer, empty, full, json};
+use super::{BoxError, HttpOptions, WireBody, answer, empty, full, json, listen};
+use crate::listen::asked;
 use crate::message::{Id, Message, error_frame, member, text, trimmed};
 use crate::own::too_large;
 
@@ -199,6 +201,7 @@ async fn handle<E>(
         Plan::Accepted => Ok(empty(StatusCode::ACCEPTED)),
         Plan::Amend(amended) => amend::forward(&state, &inner, parts, bytes, *amended).await,
         Plan::Answer => answer::own(state, inner, parts, bytes).await,
+        Plan::Listen => listen::listen(state, inner, parts, bytes).await,
     }
 }
 
@@ -209,6 +212,7 @@ enum Plan {
     Accepted,
     Amend(Box<Amended>),
     Answer,
+    Listen,
 }
 
 fn plan(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
@@ -223,6 +227,9 @@ fn plan(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
     }
     if state.server.owns(target(&message, &method, &mut None)) {
         return Plan::Answer;
+    }
+    if method == METHOD && asked(&state.server, trimmed(bytes)).is_some() {
+        return Plan::Listen;
     }
     match Amended::of(state, parts, &message, &method) {
         Some(amended) => Plan::Amend(Box::new(amended)),

@@ -6,6 +6,7 @@ mod ask;
 mod body;
 pub(crate) mod headers;
 mod layer;
+mod listen;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
 pub(crate) mod sse;

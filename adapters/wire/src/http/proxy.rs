@@ -118,7 +118,7 @@ pub async fn proxy(
     };
     let site = Arc::new(Site {
         path: upstream.path().to_owned(),
-        extended: WireLayer::new(set)
+        extended: WireLayer::new(set.clone())
             .options(options.http)
             .layer(target.clone()),
         plain: target,
@@ -165,6 +165,7 @@ pub async fn proxy(
         });
     }
     drop(listener);
+    set.end_subscriptions();
     // Streams that never end are cut off.
     let _ = tokio::time::timeout(options.grace, graceful.shutdown()).await;
     Ok(())

@@ -102,7 +102,7 @@ pub(crate) fn data(event: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The same event with other data, on one line.
-fn with_data(event: &[u8], data: &[u8]) -> Vec<u8> {
+pub(super) fn with_data(event: &[u8], data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(event.len() + data.len());
     for line in lines(event).filter(|line| !line.is_empty() && data_of(line).is_none()) {
         out.extend_from_slice(line);

@@ -6,8 +6,9 @@ use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::lines::{Filled, Lines};
-use super::session::{Amend, Legacy, Modern};
+use super::session::{Amend, AtServer, Begin, Legacy, Modern};
 use super::{Connection, Ended};
+use crate::listen;
 use crate::merge::{self, Splice, elements, tools_alone};
 use crate::message::{Id, Message, error_frame, member, result_frame, text, trimmed};
 use crate::own::too_large;
@@ -29,6 +30,14 @@ enum Decision {
 enum Effect {
     Legacy(Legacy),
     Modern(Modern),
+    /// The server has acknowledged a listen stream.
+    Acknowledged(Id),
+    /// The server knows no listen streams.
+    Alone(Id),
+    /// The server has ended a listen stream.
+    Over(Id),
+    /// The line belongs to a listen stream, which may have been ended here meanwhile.
+    On(Id),
 }
 
 impl<CW, SW> Connection<CW, SW>
@@ -57,7 +66,9 @@ where
                         }
                         match decision {
                             Decision::Forward => {}
-                            Decision::Swallow(effects) => self.apply(effects),
+                            Decision::Swallow(effects) => {
+                                self.apply(effects);
+                            }
                             Decision::TooLong(scan) => {
                                 if let Err(ended) = self.too_long_from_server(&scan).await {
                                     return ended;
@@ -66,7 +77,7 @@ where
                             // A client that has read the line finds the session as it says, and no answer of ours
                             // that waits for it overtakes it.
                             Decision::Replace(line, effects) => {
-                                let sent = self.to_client.send_after(|| self.apply(effects), &line);
+                                let sent = self.to_client.send_if(|| self.apply(effects), &line);
                                 if let Err(error) = sent.await {
                                     return Ended::Client(error);
                                 }
@@ -101,22 +112,32 @@ where
         self.to_client.send(frames).await.map_err(Ended::Client)
     }
 
-    fn apply(&self, effects: Vec<Effect>) {
+    /// Whether the client is still to get the line.
+    fn apply(&self, effects: Vec<Effect>) -> bool {
         if effects.is_empty() {
-            return;
+            return true;
         }
         self.change(|session| {
+            let mut wanted = true;
             for effect in effects {
                 match effect {
                     Effect::Legacy(legacy) => session.legacy = legacy,
                     Effect::Modern(modern) => session.modern = modern,
+                    Effect::Acknowledged(id) => session.begin(&id, Begin::Acknowledged),
+                    Effect::Alone(id) => session.begin(&id, Begin::Alone),
+                    Effect::Over(id) => {
+                        wanted = !session.left.contains(&id);
+                        session.listening.remove(&id);
+                    }
+                    Effect::On(id) => wanted = !session.left.contains(&id),
                 }
             }
-        });
+            wanted
+        })
     }
 
     fn decide_down(&self, line: &[u8]) -> Decision {
-        if self.session().amended.is_empty() {
+        if self.session().forwards_all() {
             return Decision::Forward;
         }
         let frame = trimmed(line);
@@ -150,13 +171,11 @@ where
     ) -> bool {
         // Requests of the server are counted by ids of its own.
         if !message.is_response() {
-            return false;
+            return message.id.is_none() && self.heard(message, splice, effects);
         }
-        let Some(amend) = message
-            .id()
-            .and_then(|id| self.session().amended.remove(&id))
-        else {
-            return false;
+        let Some(id) = message.id() else { return false };
+        let Some(amend) = self.session().amended.remove(&id) else {
+            return self.ends_listening(message, id, effects);
         };
         match (amend, message.result) {
             (Amend::Initialize { declared, .. }, Some(result)) => {
@@ -203,6 +222,67 @@ where
         false
     }
 
+    /// A notification of the server; `true` when it belongs to a listen stream that was ended here.
+    fn heard(
+        &self,
+        message: &Message<'_>,
+        splice: &mut Splice<'_>,
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let given_up = message.method().as_deref() == Some(listen::CANCELLED);
+        let id = if given_up {
+            listen::given_up(message)
+        } else {
+            listen::subscription(message)
+        };
+        let Some(id) = id else { return false };
+        let session = self.session();
+        if session.left.contains(&id) {
+            return true;
+        }
+        match session
+            .listening
+            .get(&id)
+            .map(|listening| &listening.server)
+        {
+            None | Some(AtServer::Not) => {}
+            Some(_) if given_up => effects.push(Effect::Over(id)),
+            Some(AtServer::Asked { accepted, .. }) if listen::is_acknowledgement(message) => {
+                listen::acknowledge(splice, message, accepted);
+                effects.push(Effect::Acknowledged(id));
+            }
+            Some(AtServer::Asked { .. } | AtServer::Open) => effects.push(Effect::On(id)),
+        }
+        false
+    }
+
+    /// The server's answer to a listen request that was taken apart; `true` when the client gets none of it.
+    fn ends_listening(&self, message: &Message<'_>, id: Id, effects: &mut Vec<Effect>) -> bool {
+        let mut session = self.session();
+        if session.left.contains(&id) {
+            session.left.forget(&id);
+            return true;
+        }
+        let unknown = message
+            .error
+            .is_some_and(crate::message::is_method_not_found);
+        match session
+            .listening
+            .get(&id)
+            .map(|listening| &listening.server)
+        {
+            None | Some(AtServer::Not) => false,
+            Some(AtServer::Asked { .. }) if unknown => {
+                effects.push(Effect::Alone(id));
+                true
+            }
+            Some(AtServer::Asked { .. } | AtServer::Open) => {
+                effects.push(Effect::Over(id));
+                false
+            }
+        }
+    }
+
     fn discovered(&self, result: &RawValue, splice: &mut Splice<'_>) -> Effect {
         self.server.note_info(result);
         let version = Some(ProtocolVersion::V2026_07_28);
@@ -227,7 +307,11 @@ where
         let key = RawValue::from_string(id.to_owned())
             .ok()
             .and_then(|raw| Id::read(&raw));
-        let amend = key.and_then(|id| self.session().amended.remove(&id));
+        let amend = key.and_then(|id| {
+            let mut session = self.session();
+            session.listening.remove(&id);
+            session.amended.remove(&id)
+        });
         let effect = match &amend {
             Some(Amend::Initialize { before, .. }) => Some(Effect::Legacy(before.clone())),
             Some(Amend::Discover | Amend::Probe) => Some(Effect::Modern(Modern::Not)),

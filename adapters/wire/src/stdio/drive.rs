@@ -20,7 +20,7 @@ use crate::message::{Id, Message, answer_frame, error_frame, notification_frame}
 use crate::own::{self, Routed};
 
 /// Whether a request can be served in its era.
-enum Settled {
+pub(super) enum Settled {
     Serve(SessionDeclaration, Option<ProtocolVersion>),
     /// The server does not serve this era: it answers itself.
     Forward,
@@ -117,7 +117,7 @@ where
     }
 
     /// Waits until it is known whether the server serves this era.
-    async fn settled(&self, era: Era) -> Settled {
+    pub(super) async fn settled(&self, era: Era) -> Settled {
         let until = Instant::now() + self.options.discover_timeout;
         let mut changed = self.changed.subscribe();
         loop {

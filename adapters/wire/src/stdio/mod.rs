@@ -3,6 +3,7 @@
 mod down;
 mod drive;
 pub(crate) mod lines;
+mod listen;
 mod outlet;
 #[cfg(feature = "process")]
 pub(crate) mod process;

@@ -15,13 +15,15 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
 
     /// Writes whole frames, line ends included. Must not be dropped half way: half a frame would stand on the wire.
     pub async fn send(&self, frames: &[u8]) -> io::Result<()> {
-        self.send_after(|| (), frames).await
+        self.send_if(|| true, frames).await
     }
 
-    /// Does something before the frames are written, when nobody else can write any more before them.
-    pub async fn send_after(&self, first: impl FnOnce(), frames: &[u8]) -> io::Result<()> {
+    /// Decides whether the frames are still to be written when nobody else can write any more before them.
+    pub async fn send_if(&self, decide: impl FnOnce() -> bool, frames: &[u8]) -> io::Result<()> {
         let mut slot = self.0.lock().await;
-        first();
+        if !decide() {
+            return Ok(());
+        }
         let Some(writer) = slot.as_mut() else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };

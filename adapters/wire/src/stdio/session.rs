@@ -1,13 +1,14 @@
 //! What one connection has agreed on, and which of its requests are under way here.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{Declared, SessionDeclaration};
 use mcp_ext_core::wire::JsonObject;
 use mcp_ext_core::{AmendCx, RpcError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::message::Id;
 use crate::own::Cancelled;
@@ -25,8 +26,34 @@ pub(super) struct Session {
     /// Requests that are answered here.
     pub running: HashMap<Id, Arc<Running>>,
     pub answered: Answered,
+    /// Listen streams that are answered here.
+    pub listening: HashMap<Id, Listening>,
+    /// Listen streams that were ended here while the server still had them: what it sends on them goes nowhere.
+    pub left: Answered,
     /// The server has closed its output.
     pub ended: bool,
+}
+
+impl Session {
+    /// Whether nothing that the server says is looked at.
+    pub fn forwards_all(&self) -> bool {
+        self.amended.is_empty() && self.listening.is_empty() && self.left.order.is_empty()
+    }
+
+    /// Tells the task of a listen stream that it may send.
+    pub fn begin(&mut self, id: &Id, how: Begin) {
+        let Some(listening) = self.listening.get_mut(id) else {
+            return;
+        };
+        let now = match how {
+            Begin::Acknowledged => AtServer::Open,
+            Begin::Alone => AtServer::Not,
+        };
+        if let AtServer::Asked { begin, .. } = std::mem::replace(&mut listening.server, now) {
+            // A task that is gone has taken itself off.
+            let _ = begin.send(how);
+        }
+    }
 }
 
 /// The session of the legacy era.
@@ -92,6 +119,35 @@ impl Tools {
 pub(super) struct Running {
     pub stop: Arc<Notify>,
     pub cancelled: Arc<Cancelled>,
+}
+
+/// A listen stream. Taking it off the session ends it.
+pub(super) struct Listening {
+    /// Tells its task, by being dropped, that it is over.
+    pub _alive: oneshot::Sender<Infallible>,
+    pub server: AtServer,
+}
+
+/// What the server has of a listen stream.
+pub(super) enum AtServer {
+    /// Nothing.
+    Not,
+    /// It was asked, and has not acknowledged yet.
+    Asked {
+        /// What is added to its acknowledgement.
+        accepted: JsonObject,
+        begin: oneshot::Sender<Begin>,
+    },
+    /// It sends on the stream, too.
+    Open,
+}
+
+/// How a listen stream begins that was asked of the server.
+pub(super) enum Begin {
+    /// Its acknowledgement has just been passed on.
+    Acknowledged,
+    /// It has no such method.
+    Alone,
 }
 
 /// The ids of the requests that were last answered here.

@@ -5,17 +5,21 @@ use std::time::Duration;
 
 use mcp_ext_core::RpcError;
 use mcp_ext_core::envelope::{Frame, era_of};
+use mcp_ext_core::listen::METHOD;
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{SessionDeclaration, Target, declared_in};
 use mcp_ext_core::wire::{JsonObject, code, meta};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::lines::{Filled, Lines};
-use super::session::{Amend, Legacy, Modern, Running, Tools};
+use super::listen::Listen;
+use super::session::{Amend, AtServer, Legacy, Listening, Modern, Running, Session, Tools};
 use super::{Connection, Ended, lock};
+use crate::listen;
 use crate::merge::{elements, tools_alone};
 use crate::message::{Id, Message, error_frame, member, result_frame, text, trimmed};
 use crate::own::{busy, too_large};
@@ -40,6 +44,7 @@ enum Decision {
     /// Answered at once, with this frame.
     Answer(String),
     Own(Own),
+    Listen(Box<Listen>),
     Batch(Batch),
     /// Longer than the bound.
     TooLong(Box<Scan>),
@@ -151,6 +156,14 @@ where
                 self.breathe().await;
                 Ok(())
             }
+            Decision::Listen(listen) => {
+                if listen.probe {
+                    self.probe().await;
+                }
+                let this = self.clone();
+                spawn(calls, async move { this.listen(*listen).await });
+                Ok(())
+            }
             Decision::Batch(batch) => {
                 if let Some(theirs) = batch.theirs {
                     self.forward(theirs.as_bytes()).await?;
@@ -238,6 +251,7 @@ where
         };
         let mut session = self.session();
         session.answered.forget(&id);
+        session.left.forget(&id);
         let tracked = matches!(&*method, "initialize" | "server/discover" | "tools/list");
         if tracked && session.amended.len() >= MAX_AMENDED {
             return Decision::Answer(error_frame(raw_id.get(), &busy(MAX_AMENDED)));
@@ -270,6 +284,10 @@ where
                 drop(session);
                 self.unknown_tool(message, raw_id)
             }
+            METHOD => {
+                drop(session);
+                self.asks_to_listen(message, raw_id, frame)
+            }
             _ => Decision::Forward,
         }
     }
@@ -298,6 +316,15 @@ where
             session.answered.remember(id.clone());
             return Decision::Drop;
         }
+        if let Some(listening) = session.listening.remove(id) {
+            return match listening.server {
+                AtServer::Not => {
+                    session.answered.remember(id.clone());
+                    Decision::Drop
+                }
+                AtServer::Asked { .. } | AtServer::Open => Decision::Forward,
+            };
+        }
         if session.answered.contains(id) {
             return Decision::Drop;
         }
@@ -307,27 +334,29 @@ where
         Decision::Forward
     }
 
-    fn own(
+    /// The id of a request that is answered here.
+    ///
+    /// # Errors
+    /// The answer, if it cannot be taken.
+    fn taken(
         &self,
         message: &Message<'_>,
         raw_id: &RawValue,
-        method: &str,
         frame: &[u8],
-    ) -> Decision {
-        let invalid = |id: &str, what: &str, kind: &str| {
-            let error =
-                RpcError::new(code::INVALID_REQUEST, what).with_data(json!({ "kind": kind }));
-            Decision::Answer(error_frame(id, &error))
-        };
+    ) -> Result<Id, Decision> {
         let Some(id) = message.id() else {
-            return invalid(
+            return Err(invalid(
                 "null",
                 "the id of a request must be a string of at most 1,000 bytes or an integer",
                 "invalid_id",
-            );
+            ));
         };
         if message.jsonrpc.and_then(text).as_deref() != Some("2.0") {
-            return invalid(raw_id.get(), "jsonrpc must be \"2.0\"", "not_json_rpc");
+            return Err(invalid(
+                raw_id.get(),
+                "jsonrpc must be \"2.0\"",
+                "not_json_rpc",
+            ));
         }
         let limits = self.server.set().limits();
         // The set bounds the params; this bounds what is held while a request waits.
@@ -344,30 +373,53 @@ where
                 ),
             )
             .with_data(json!({ "kind": "too_large", "limit": most }));
-            return Decision::Answer(error_frame(raw_id.get(), &error));
+            return Err(Decision::Answer(error_frame(raw_id.get(), &error)));
         }
         let mut session = self.session();
-        if session.running.contains_key(&id) {
-            return invalid(
+        if session.running.contains_key(&id) || session.listening.contains_key(&id) {
+            return Err(invalid(
                 raw_id.get(),
                 "a request with this id is still under way",
                 "duplicate_id",
-            );
+            ));
         }
-        if session.running.len() >= limits.max_concurrent {
-            return Decision::Answer(error_frame(raw_id.get(), &busy(limits.max_concurrent)));
-        }
-        let probe = session.modern == Modern::Unknown
-            && Frame::read(method, message.params)
+        session.answered.forget(&id);
+        session.left.forget(&id);
+        Ok(id)
+    }
+
+    /// Whether the server must be asked which era it serves; it is asked once.
+    fn must_ask(session: &mut Session, method: &str, params: Option<&RawValue>) -> bool {
+        let ask = session.modern == Modern::Unknown
+            && Frame::read(method, params)
                 .is_ok_and(|frame| era_of(method, &frame.meta, None) == Era::Modern);
-        if probe {
+        if ask {
             session.modern = Modern::Asked;
             session
                 .amended
                 .insert(Id::Text(PROBE_ID.into()), Amend::Probe);
         }
+        ask
+    }
+
+    fn own(
+        &self,
+        message: &Message<'_>,
+        raw_id: &RawValue,
+        method: &str,
+        frame: &[u8],
+    ) -> Decision {
+        let id = match self.taken(message, raw_id, frame) {
+            Ok(id) => id,
+            Err(answer) => return answer,
+        };
+        let limits = self.server.set().limits();
+        let mut session = self.session();
+        if session.running.len() >= limits.max_concurrent {
+            return Decision::Answer(error_frame(raw_id.get(), &busy(limits.max_concurrent)));
+        }
+        let probe = Self::must_ask(&mut session, method, message.params);
         let running = Arc::new(Running::default());
-        session.answered.forget(&id);
         session.running.insert(id.clone(), running.clone());
         Decision::Own(Own {
             text: frame.into(),
@@ -375,6 +427,34 @@ where
             running,
             probe,
         })
+    }
+
+    /// A listen request; ours in part, if its filter has fields of the set's.
+    fn asks_to_listen(&self, message: &Message<'_>, raw_id: &RawValue, frame: &[u8]) -> Decision {
+        // There are no listen streams in the legacy era, and the server answers what is malformed.
+        let modern = Frame::read(METHOD, message.params)
+            .is_ok_and(|frame| era_of(METHOD, &frame.meta, None) == Era::Modern);
+        if !modern || listen::asked(&self.server, frame).is_none() {
+            return Decision::Forward;
+        }
+        let id = match self.taken(message, raw_id, frame) {
+            Ok(id) => id,
+            Err(answer) => return answer,
+        };
+        let mut session = self.session();
+        let probe = Self::must_ask(&mut session, METHOD, message.params);
+        let (alive, over) = oneshot::channel();
+        let listening = Listening {
+            _alive: alive,
+            server: AtServer::Not,
+        };
+        session.listening.insert(id.clone(), listening);
+        Decision::Listen(Box::new(Listen {
+            text: frame.into(),
+            id,
+            over,
+            probe,
+        }))
     }
 
     fn tools_list(&self, message: &Message<'_>, raw_id: &RawValue, id: Id) -> Decision {
@@ -522,9 +602,13 @@ where
         for element in elements {
             let bytes = element.get().as_bytes();
             match Message::read(bytes).map(|message| self.message(&message, bytes)) {
-                None | Some(Decision::Forward | Decision::Batch(_) | Decision::TooLong(_)) => {
-                    theirs.push(element.get())
-                }
+                None
+                | Some(
+                    Decision::Forward
+                    | Decision::Batch(_)
+                    | Decision::Listen(_)
+                    | Decision::TooLong(_),
+                ) => theirs.push(element.get()),
                 Some(Decision::Drop) => dropped = true,
                 Some(Decision::Answer(answer)) => batch.answers.push(answer),
                 Some(Decision::Own(own)) => batch.own.push(own),
@@ -552,6 +636,11 @@ where
             (_, id) => self.answer(error_frame(id.unwrap_or("null"), &error)).await,
         }
     }
+}
+
+fn invalid(id: &str, what: &str, kind: &str) -> Decision {
+    let error = RpcError::new(code::INVALID_REQUEST, what).with_data(json!({ "kind": kind }));
+    Decision::Answer(error_frame(id, &error))
 }
 
 fn spawn(calls: &Mutex<JoinSet<()>>, call: impl Future<Output = ()> + Send + 'static) {

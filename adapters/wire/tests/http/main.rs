@@ -1,6 +1,8 @@
 //! Extensions in front of an HTTP server: the layer inside the reverse proxy.
 #![allow(missing_docs)]
 
+#[path = "../common/board.rs"]
+mod board;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/peers.rs"]
