@@ -76,23 +76,23 @@ pub(crate) fn given_up(message: &Message<'_>) -> Option<Id> {
     Id::read(member(message.params?, "requestId")?)
 }
 
-/// Adds to the server's acknowledgement what is honoured here.
+/// Adds to the server's acknowledgement what is honoured here, an object as text.
 pub(crate) fn acknowledge(
     splice: &mut Splice<'_>,
     message: &Message<'_>,
-    accepted: &JsonObject,
+    accepted: &str,
 ) -> Option<()> {
     let params = message.params?;
-    let accepted: Vec<_> = accepted
-        .iter()
-        .map(|(field, value)| format!("\"{field}\":{value}"))
-        .collect();
+    let fields = accepted.strip_prefix('{').and_then(|a| a.strip_suffix('}'));
+    let fields = fields.filter(|fields| !fields.is_empty())?;
     let top = members(params)?;
     let theirs = top.iter().rev().find(|(name, _)| name == "notifications");
     match theirs {
-        Some((_, filter)) => splice.append(filter, members(filter)?.is_empty(), &accepted),
+        Some((_, filter)) => {
+            splice.append(filter, members(filter)?.is_empty(), &[fields.to_owned()])
+        }
         None => {
-            let filter = format!("\"notifications\":{{{}}}", accepted.join(","));
+            let filter = format!("\"notifications\":{accepted}");
             splice.append(params, top.is_empty(), &[filter]);
         }
     }

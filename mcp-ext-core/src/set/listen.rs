@@ -419,22 +419,24 @@ pub struct Subscription {
     stream: Arc<Stream>,
     /// The id of the listen request, as JSON text: it keeps its type.
     id: Box<str>,
-    accepted: JsonObject,
+    /// As JSON text, since a stream may stay open for long and an object takes ten times as much.
+    accepted: Box<str>,
     server_info: Option<Arc<ServerInfo>>,
 }
 
 impl Subscription {
-    /// The fields of the acknowledgement that are the set's: what was asked for and is honoured.
-    pub fn accepted(&self) -> &JsonObject {
+    /// The fields of the acknowledgement that are the set's: what was asked for and is honoured, as the text of a JSON object
+    /// without line ends.
+    pub fn accepted(&self) -> &str {
         &self.accepted
     }
 
     /// The acknowledgement of a stream on which nobody else sends. It comes before anything else.
     pub fn acknowledgement(&self) -> Notification {
-        let accepted = &self.accepted;
+        let rest = format!(",\"notifications\":{}", self.accepted);
         Notification {
             method: ACKNOWLEDGED,
-            params: self.stamped("", &after_comma_one("notifications", accepted)),
+            params: self.stamped("", &rest),
         }
     }
 
@@ -483,11 +485,6 @@ impl Subscription {
             self.id
         )
     }
-}
-
-fn after_comma_one(name: &str, value: &JsonObject) -> String {
-    let value = serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned());
-    format!(",\"{name}\":{value}")
 }
 
 impl Drop for Subscription {
@@ -594,7 +591,7 @@ impl ExtensionSet {
             number,
             stream,
             id: id.into(),
-            accepted,
+            accepted: Value::Object(accepted).to_string().into(),
             server_info: self.server_info.clone(),
         })
     }

@@ -363,12 +363,11 @@ impl Body for Stream {
             }
             // Neither side may keep the other from being heard.
             this.theirs_first = !this.theirs_first;
-            let any = if this.theirs_first {
-                this.poll_theirs(cx)? || this.poll_ours(cx)
-            } else {
-                this.poll_ours(cx) || this.poll_theirs(cx)?
-            };
-            if any {
+            let first = this.theirs_first;
+            if (first && this.poll_theirs(cx)?)
+                || this.poll_ours(cx)
+                || (!first && this.poll_theirs(cx)?)
+            {
                 continue;
             }
             if this.keep_alive.poll_tick(cx).is_ready() {

@@ -155,7 +155,7 @@ where
     ) -> Option<Begin> {
         line.push(b'\n');
         let (begin, begun) = oneshot::channel();
-        let accepted = subscription.accepted().clone();
+        let accepted = subscription.accepted().into();
         let mark = || match self.session().listening.get_mut(id) {
             Some(listening) => {
                 listening.server = AtServer::Asked { accepted, begin };

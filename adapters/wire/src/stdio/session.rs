@@ -135,7 +135,7 @@ pub(super) enum AtServer {
     /// It was asked, and has not acknowledged yet.
     Asked {
         /// What is added to its acknowledgement.
-        accepted: JsonObject,
+        accepted: Box<str>,
         begin: oneshot::Sender<Begin>,
     },
     /// It sends on the stream, too.
