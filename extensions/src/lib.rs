@@ -171,7 +171,8 @@ pub mod prelude {
     #[cfg(feature = "client")]
     pub use mcp_ext_core::client::{CallError, Caller, Negotiation};
     pub use mcp_ext_core::{
-        BuildError, Contract, Cx, Extension, ExtensionSet, NoParams, NoSettings, ToolCx,
+        BuildError, Contract, Cx, Extension, ExtensionSet, ListenFilter, Listener, NoParams,
+        NoSettings, ToolCx,
     };
     #[cfg(feature = "rmcp")]
     pub use mcp_ext_rmcp::ServerExtensions;

@@ -53,6 +53,8 @@ examples! {
     BookKeys
     #[doc = include_str!("../../docs/src/labels.md")]
     BookLabels
+    #[doc = include_str!("../../docs/src/listen.md")]
+    BookListen
     #[doc = include_str!("../../docs/src/negotiation.md")]
     BookNegotiation
     #[doc = include_str!("../../docs/src/policy.md")]

@@ -155,9 +155,84 @@ impl Client {
         self.connection.notify(&frame).await
     }
 
+    /// Opens a listen stream; gives the answer if that is not one.
+    ///
+    /// # Errors
+    /// When nothing comes.
+    pub async fn listen(&self, filter: Value) -> Outcome<Result<Listening, Answer>> {
+        let frame = self.request("subscriptions/listen", json!({ "notifications": filter }));
+        let opened = self.connection.open_stream(&frame);
+        match tokio::time::timeout(PATIENCE, opened).await {
+            Ok(opened) => opened,
+            Err(_) => Err(format!("no answer to {frame}")),
+        }
+    }
+
     /// Notifications that came outside of any answer's stream: all over stdio, those of a session over HTTP.
     pub fn heard(&self) -> Vec<Value> {
         lock(&self.connection.heard).clone()
+    }
+}
+
+/// A listen stream.
+pub struct Listening {
+    /// The id of its request.
+    pub id: Value,
+    heard: Arc<Mutex<Vec<Value>>>,
+    /// Over stdio all streams share one; over HTTP what reads is stopped with this.
+    reader: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Listening {
+    /// What has come on the stream, as soon as it is so many messages.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub async fn frames(&self, count: usize) -> Outcome<Vec<Value>> {
+        for _ in 0..800 {
+            let frames = self.so_far();
+            if frames.len() >= count {
+                return Ok(frames);
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        Err(format!(
+            "{count} messages were expected on the stream, but: {:?}",
+            self.so_far()
+        ))
+    }
+
+    fn so_far(&self) -> Vec<Value> {
+        let heard = lock(&self.heard);
+        let on =
+            |f: &&Value| f["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"] == self.id;
+        heard.iter().filter(on).cloned().collect()
+    }
+
+    /// Ends it, in the way of the transport.
+    ///
+    /// # Errors
+    /// When it cannot be said.
+    pub async fn end(&self, client: &Client) -> Outcome<()> {
+        match &self.reader {
+            Some(reader) => {
+                reader.abort();
+                Ok(())
+            }
+            None => {
+                client
+                    .notify("notifications/cancelled", json!({ "requestId": self.id }))
+                    .await
+            }
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if let Some(reader) = &self.reader {
+            reader.abort();
+        }
     }
 }
 
@@ -300,6 +375,82 @@ impl Connection {
             }
             Wire::Http { .. } => self.exchange(frame, headers).await,
         }
+    }
+
+    async fn open_stream(&self, frame: &Value) -> Outcome<Result<Listening, Answer>> {
+        let id = frame["id"].clone();
+        let Wire::Stdio { stdin, waiting, .. } = &self.wire else {
+            return self.open_http_stream(frame).await;
+        };
+        let (tell, mut told) = oneshot::channel();
+        lock(waiting).insert(id.to_string(), tell);
+        write(stdin, frame).await?;
+        let heard = self.heard.clone();
+        let stream = Listening {
+            id,
+            heard,
+            reader: None,
+        };
+        loop {
+            if !stream.so_far().is_empty() {
+                return Ok(Ok(stream));
+            }
+            let wait = tokio::time::timeout(Duration::from_millis(25), &mut told);
+            if let Ok(answer) = wait.await {
+                let (frame, _) = answer.map_err(|_| "the server ended".to_owned())?;
+                return Ok(Err(Answer {
+                    frame,
+                    status: None,
+                    before: Vec::new(),
+                }));
+            }
+        }
+    }
+
+    async fn open_http_stream(&self, frame: &Value) -> Outcome<Result<Listening, Answer>> {
+        let mut response = self.http_post(frame, &[]).await?;
+        let status = response.status().as_u16();
+        let kind = response
+            .headers()
+            .get("content-type")
+            .and_then(|k| k.to_str().ok());
+        if !kind.unwrap_or_default().starts_with("text/event-stream") {
+            let body = response.text().await.map_err(|e| format!("{e:?}"))?;
+            let frame = serde_json::from_str(&body).unwrap_or(Value::String(body));
+            return Ok(Err(Answer {
+                frame,
+                status: Some(status),
+                before: Vec::new(),
+            }));
+        }
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (into, id) = (heard.clone(), frame["id"].clone());
+        let mut events = Events::default();
+        // An error may come on a stream, too.
+        while lock(&heard).is_empty() {
+            let chunk = response.chunk().await.map_err(|e| format!("{e:?}"))?;
+            let chunk = chunk.ok_or("the stream ended before anything came on it")?;
+            for event in events.feed(&chunk) {
+                if event["id"] == id {
+                    return Ok(Err(Answer {
+                        frame: event,
+                        status: Some(status),
+                        before: Vec::new(),
+                    }));
+                }
+                lock(&into).push(event);
+            }
+        }
+        let reader = tokio::spawn(async move {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                lock(&into).extend(events.feed(&chunk));
+            }
+        });
+        Ok(Ok(Listening {
+            id,
+            heard,
+            reader: Some(reader),
+        }))
     }
 
     async fn notify(&self, frame: &Value) -> Outcome<()> {

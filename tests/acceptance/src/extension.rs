@@ -124,6 +124,20 @@ pub struct Key {
     pub key: String,
 }
 
+/// Things to hear of; none: all.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct Keys {
+    /// Their names.
+    #[serde(default)]
+    pub keys: Vec<String>,
+}
+
+impl ListenFilter<Key> for Keys {
+    fn admits(&self, params: &Key, _: &Listener<'_>) -> bool {
+        self.keys.is_empty() || self.keys.contains(&params.key)
+    }
+}
+
 /// What became of the long calls of a name.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Waits {
@@ -199,6 +213,10 @@ pub trait Acceptance {
         params: Count,
     ) -> Result<Count, Infallible>;
 
+    /// Moves a thing, and tells those who listen.
+    #[method(name = "move")]
+    async fn move_it(&self, cx: &Cx<AcceptanceExtension>, params: Key) -> Result<Key, Infallible>;
+
     /// A tool for everyone.
     #[tool(hints(read_only))]
     async fn acceptance_open(
@@ -218,6 +236,10 @@ pub trait Acceptance {
     /// One of a number was reached.
     #[notification]
     fn reached(params: Count);
+
+    /// A thing was moved.
+    #[notification(listen(filter = Keys))]
+    fn moved(params: Key);
 }
 
 /// The provider. All sessions of a process share one.
@@ -323,6 +345,14 @@ impl Acceptance for Provider {
                 .await;
             let _ = cx.reached(Count { count }).await;
         }
+        Ok(params)
+    }
+
+    async fn move_it(&self, cx: &Cx<AcceptanceExtension>, params: Key) -> Result<Key, Infallible> {
+        let moved = Key {
+            key: params.key.clone(),
+        };
+        let _ = cx.moved(moved).await;
         Ok(params)
     }
 

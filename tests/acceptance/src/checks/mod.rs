@@ -14,6 +14,7 @@ mod concurrency;
 mod eras;
 mod errors;
 mod gating;
+mod listen;
 mod lists;
 mod methods;
 mod notifications;
@@ -64,6 +65,7 @@ pub const CHECKS: &[&[Check]] = &[
     cancellation::CHECKS,
     concurrency::CHECKS,
     notifications::CHECKS,
+    listen::CHECKS,
 ];
 
 fn everywhere(_: Place) -> bool {
