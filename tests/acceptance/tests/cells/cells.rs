@@ -91,6 +91,8 @@ pub struct Cell {
     own_tool: (&'static str, Value),
     /// Columns that cannot be, and why.
     no: &'static [(Where, &'static str)],
+    /// Why listen streams carry nothing of the extension, where they do not.
+    no_listening: Option<&'static str>,
     /// Checks that cannot hold, where, and why.
     lost: &'static [(&'static str, Where, &'static str)],
 }
@@ -104,6 +106,23 @@ const SESSIONLESS: &str =
     "its server keeps no sessions in this era, so a cancellation does not say whose call it means";
 
 const NO_HEADERS: &str = "headers do not reach the layer";
+
+const RMCP_LISTENING: &str =
+    "rmcp reads the filters of the protocol alone, and sends their notifications";
+
+const SDK_LISTENING: &str = "its SDK has no listen streams that an extension could send on";
+
+const TOWER_LISTENING: &str = "tower-mcp has no listen streams that an extension could send on";
+
+/// Every check of listen streams.
+const LISTENING: [&str; 6] = [
+    "a stream begins with what of it is honoured",
+    "what is published arrives on the streams that asked for it, each once, under their ids",
+    "what the server itself has for the stream stays as it is alone",
+    "who did not declare the extension is told to, before a stream opens",
+    "a stream that its client ends hears nothing more",
+    "a filter that does not fit is -32602, and says where",
+];
 
 const TOWER_NOTIFICATIONS: &str = "tower-mcp sends notifications of its own types alone";
 
@@ -123,6 +142,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
+            no_listening: Some(RMCP_LISTENING),
             lost: &[
                 (
                     "a call without a tool's name is answered as the server does alone",
@@ -142,6 +162,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Example("adapters/tower-mcp")),
             own_tool: add(),
             no: &[],
+            no_listening: Some(TOWER_LISTENING),
             lost: &[
                 (
                     "a name that the header repeats is compared with it",
@@ -174,6 +195,7 @@ pub fn cells() -> Vec<Cell> {
                 |p| !p.modern(),
                 "rust-mcp-sdk has no `initialize`, and no era is offered that it has not",
             )],
+            no_listening: Some(SDK_LISTENING),
             lost: &[(
                 "the handler of a cancelled call is stopped, and nobody answers",
                 |p| !p.http(),
@@ -186,6 +208,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Example("adapters/turbomcp")),
             own_tool: add(),
             no: &[],
+            no_listening: Some(SDK_LISTENING),
             lost: &[(
                 "a name that the header repeats is compared with it",
                 |_| true,
@@ -198,6 +221,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
+            no_listening: None,
             lost: &[],
         },
         Cell {
@@ -206,6 +230,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Here),
             own_tool: add(),
             no: &[],
+            no_listening: None,
             lost: &[],
         },
         Cell {
@@ -214,6 +239,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Example("tests/pmcp")),
             own_tool: add(),
             no: &[],
+            no_listening: None,
             lost: &[(UNKNOWN_METHOD, http_legacy, PMCP_UNKNOWN)],
         },
         Cell {
@@ -225,6 +251,7 @@ pub fn cells() -> Vec<Cell> {
                 |p| p.modern() && !p.http(),
                 "pmcp ends at server/discover over stdio",
             )],
+            no_listening: None,
             lost: &[
                 (UNKNOWN_METHOD, http_legacy, PMCP_UNKNOWN),
                 (UNKNOWN_METHOD, |p| !p.http(), PMCP_ENDS),
@@ -248,6 +275,7 @@ pub fn cells() -> Vec<Cell> {
             ),
             own_tool: add(),
             no: &[],
+            no_listening: None,
             lost: &[],
         },
         Cell {
@@ -263,6 +291,7 @@ pub fn cells() -> Vec<Cell> {
             ),
             own_tool: add(),
             no: &[],
+            no_listening: None,
             lost: &[
                 (
                     "the handler of a cancelled call is stopped, and nobody answers",
@@ -288,6 +317,7 @@ pub fn cells() -> Vec<Cell> {
                 Place::modern,
                 "this server ends at 2025-11-25, and no era is offered that it has not",
             )],
+            no_listening: None,
             lost: &[],
         },
     ]
@@ -312,7 +342,8 @@ impl Cell {
             .lost
             .iter()
             .find(|(name, here, _)| *name == check && here(place));
-        here.map(|(_, _, why)| *why)
+        let listening = self.no_listening.filter(|_| LISTENING.contains(&check));
+        here.map(|(_, _, why)| *why).or(listening)
     }
 
     /// Nothing where the cell has no such transport; an error where its server cannot be had.
