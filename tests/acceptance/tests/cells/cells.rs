@@ -114,6 +114,8 @@ const SDK_LISTENING: &str = "its SDK has no listen streams that an extension cou
 
 const TOWER_LISTENING: &str = "tower-mcp has no listen streams that an extension could send on";
 
+const SDK_LISTENING: &str = "rust-mcp-sdk sends the notifications of the protocol alone on them";
+
 /// Every check of listen streams.
 const LISTENING: [&str; 6] = [
     "a stream begins with what of it is honoured",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use mcp_ext_acceptance::{Check, Place};
+use mcp_ext_acceptance::{CHECKS, Check, Place};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/src/acceptance.md");
 const BEGIN: &str = "<!-- the test writes this -->\n";
@@ -27,6 +27,16 @@ impl Column {
             lost: Vec::new(),
             failed: Vec::new(),
         }
+    }
+
+    /// Whether no check of a topic can hold, for one reason.
+    fn has_nothing_of(&self, topic: &str) -> bool {
+        let lost: Vec<_> = self.lost.iter().filter(|(c, _)| c.topic == topic).collect();
+        let all = CHECKS.iter().flat_map(|topic| topic.iter());
+        let there = all.filter(|c| c.topic == topic && c.applies(self.place));
+        lost.len() > 1
+            && lost.len() == there.count()
+            && lost.windows(2).all(|pair| pair[0].1 == pair[1].1)
     }
 }
 
@@ -53,6 +63,7 @@ impl Report {
             .iter_mut()
             .find(|(known, _)| *known == text)
         {
+            Some((_, places)) if places.contains(&place) => {}
             Some((_, places)) => places.push(place),
             None => reasons.push((text, vec![place])),
         };
@@ -75,10 +86,12 @@ impl Report {
                     reason(format!("{name}: {why}"), place.to_string());
                 }
                 for (check, why) in &column.lost {
-                    reason(
-                        format!("{name}, *{}*: {why}", check.name),
-                        place.to_string(),
-                    );
+                    let what = if column.has_nothing_of(check.topic) {
+                        format!("all of {}", check.topic)
+                    } else {
+                        format!("*{}*", check.name)
+                    };
+                    reason(format!("{name}, {what}: {why}"), place.to_string());
                 }
             }
             table.push('\n');
