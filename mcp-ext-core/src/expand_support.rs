@@ -17,6 +17,19 @@ where
     serde_json::to_value(E::fallback()).unwrap_or(Value::Null)
 }
 
+/// Reads the params of a notification. What the protocol puts into `_meta` may be no part of their type.
+pub fn read_notification<T: DeserializeOwned>(params: &Value) -> Result<T, serde_json::Error> {
+    T::deserialize(params).or_else(|error| match params {
+        Value::Object(params) if params.contains_key("_meta") => {
+            let mut rest = params.clone();
+            rest.remove("_meta");
+            T::deserialize(Value::Object(rest))
+        }
+        Value::Null => T::deserialize(Value::Object(JsonObject::new())),
+        _ => Err(error),
+    })
+}
+
 /// Adds a field of an error to its details; one that cannot be written as JSON is left out.
 pub fn put_detail<T: Serialize + ?Sized>(details: &mut JsonObject, name: &str, field: &T) {
     if let Ok(value) = serde_json::to_value(field) {

@@ -83,7 +83,8 @@ attribute! {
     /// ```
     ///
     /// Of a trait `Ping` it makes `PingExtension` (the marker, with `provide` and `client`), `PingNotifications` (if there
-    /// are any), `PingPublisher` (if any of them is for listen streams) and `PingClient` (where mcp-ext-core has its feature `client`).
+    /// are any), `PingPublisher` (if any of them is for listen streams), and where mcp-ext-core has its feature `client`,
+    /// `PingClient` and `PingNotification` (what a client reads).
     ///
     /// | key | meaning |
     /// |---|---|

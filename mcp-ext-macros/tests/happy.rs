@@ -332,3 +332,18 @@ fn an_error_goes_over_the_wire_and_back() {
     assert!(GradingError::ERRORS[1].retryable);
     let _: &dyn std::error::Error = &error;
 }
+
+#[test]
+fn a_client_reads_what_a_server_sends() {
+    let wire = GradingExtension::CONTRACT.notifications[0].wire;
+    let read = |method, params: Value| GradingNotification::read(method, &params);
+    // `_meta` is the protocol's.
+    let sent = json!({ "grade": 3, "_meta": { "io.modelcontextprotocol/subscriptionId": 1 } });
+    let Some(Ok(GradingNotification::GradeChanged(changed))) = read(wire, sent) else {
+        panic!("it is a grade that changed");
+    };
+    assert_eq!(changed.grade, 3);
+    assert!(matches!(read(wire, json!({ "grade": "x" })), Some(Err(_))));
+    assert!(matches!(read(wire, Value::Null), Some(Err(_))));
+    assert!(read("notifications/progress", json!({})).is_none());
+}

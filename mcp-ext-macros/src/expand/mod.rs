@@ -19,6 +19,7 @@ pub struct Names {
     pub marker: Ident,
     pub notifications: Ident,
     pub publisher: Ident,
+    pub notification: Ident,
     pub client: Ident,
     /// Parameter of generated generics, none of the user's names.
     pub provider: Ident,
@@ -41,6 +42,7 @@ impl Names {
             trait_: trait_.clone(),
             marker: format_ident!("{base}Extension", span = trait_.span()),
             notifications: format_ident!("{base}Notifications", span = trait_.span()),
+            notification: format_ident!("{base}Notification", span = trait_.span()),
             publisher: format_ident!("{base}Publisher", span = trait_.span()),
             client: format_ident!("{base}Client", span = trait_.span()),
             provider: fresh("P"),

@@ -1,7 +1,8 @@
-//! The typed sender of an extension's notifications, and the publisher of those on listen streams.
+//! The typed sender of an extension's notifications, the publisher of those on listen streams, and how a client reads them.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
+use syn::ext::IdentExt as _;
 
 use crate::expand::{Names, vis};
 use crate::model::{Extension, Notification};
@@ -29,11 +30,94 @@ pub fn expand(extension: &Extension, names: &Names) -> TokenStream {
             #vis struct #publisher(#rt::Publisher);
         }
     });
+    let received = received(extension, names);
     quote! {
         #[doc = #doc]
         #[allow(missing_debug_implementations)]
         #vis struct #sender(#rt::NotificationHandle);
         #publisher
+        #received
+    }
+}
+
+/// `pub enum GradingNotification`, where mcp-ext-core has its feature `client`.
+fn received(extension: &Extension, names: &Names) -> TokenStream {
+    let (vis, rt, notification) = (vis(extension), &extension.rt, &names.notification);
+    let doc = format!("A notification of `{}`, as a client gets it.", extension.id);
+    let variants = extension.notifications.iter().map(|n| {
+        let Sent {
+            head, deprecated, ..
+        } = sent(n, "The notification");
+        let name = variant(n);
+        let params = n.params.iter();
+        quote!(#head #deprecated #name #((#params))*,)
+    });
+    quote! {
+        #rt::client! {
+            #[doc = #doc]
+            #[allow(dead_code, deprecated, missing_debug_implementations, clippy::large_enum_variant)]
+            #[non_exhaustive]
+            #vis enum #notification {
+                #(#variants)*
+            }
+        }
+    }
+}
+
+/// `GradeChanged` of `grade_changed`.
+fn variant(notification: &Notification) -> Ident {
+    let name = notification.common.name.unraw().to_string();
+    let mut out = String::new();
+    for word in name.split('_') {
+        let mut letters = word.chars();
+        out.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+        out.push_str(letters.as_str());
+    }
+    // What starts with a digit, or is a word of the language, is no name.
+    let plain = syn::parse_str::<Ident>(&out).is_ok();
+    let out = if plain { out } else { format!("Event{out}") };
+    Ident::new(&out, notification.common.name.span())
+}
+
+/// How a client reads one.
+fn reader(extension: &Extension, names: &Names) -> TokenStream {
+    let (vis, notification) = (vis(extension), &names.notification);
+    // Checked where a client reads, not here: a server's params need no more with the feature `client` than without it.
+    let bounds = extension
+        .notifications
+        .iter()
+        .filter(|n| n.common.cfgs.is_empty())
+        .filter_map(|n| n.params.as_ref())
+        .map(|ty| quote!(for<'__a> #ty: __rt::serde::de::DeserializeOwned,));
+    let arms = extension.notifications.iter().map(|n| {
+        let (cfgs, wire, name) = (&n.common.cfgs, &n.wire, variant(n));
+        let read = match &n.params {
+            Some(_) => quote!(__rt::read_notification(params).map(Self::#name)),
+            None => quote!(::core::result::Result::Ok(Self::#name)),
+        };
+        quote!(#(#cfgs)* #wire => #read,)
+    });
+    quote! {
+        __rt::client! {
+            impl #notification {
+                /// Reads what a server has sent; `None` when it is none of this extension's.
+                ///
+                /// # Errors
+                /// When its params do not fit.
+                #vis fn read(
+                    method: &str,
+                    params: &__rt::serde_json::Value,
+                ) -> ::core::option::Option<::core::result::Result<Self, __rt::serde_json::Error>>
+                where
+                    #(#bounds)*
+                {
+                    ::core::option::Option::Some(match method {
+                        #(#arms)*
+                        _ => return ::core::option::Option::None,
+                    })
+                }
+            }
+        }
     }
 }
 
@@ -53,12 +137,15 @@ pub fn implementation(extension: &Extension, names: &Names) -> TokenStream {
         .iter()
         .map(|n| function(n, extension));
     let publisher = publishes(extension).then(|| publisher(extension, names));
+    let reader = reader(extension, names);
     quote! {
         impl #sender {
             #(#fns)*
         }
 
         #publisher
+
+        #reader
 
         #[automatically_derived]
         impl ::core::convert::From<__rt::NotificationHandle> for #sender {

@@ -183,6 +183,14 @@ pub(crate) struct GradingNotifications(
 #[derive(::core::clone::Clone, ::core::fmt::Debug)]
 pub(crate) struct GradingPublisher(::mcp_ext_core::__private_0_1_0::Publisher);
 ::mcp_ext_core::__private_0_1_0::client! {
+    #[doc = "A notification of `com.example/grading`, as a client gets it."]
+    #[allow(dead_code, deprecated, missing_debug_implementations,
+    clippy::large_enum_variant)] #[non_exhaustive] pub (crate) enum GradingNotification {
+    #[doc = " A grade changed."] GradeChanged(Data), #[doc = " Something happened."]
+    SomethingHappened, #[doc = " A rubric changed."] #[deprecated(note =
+    "listen to what happened")] RubricChanged(Data), }
+}
+::mcp_ext_core::__private_0_1_0::client! {
     #[doc = "A typed client of `com.example/grading`, negotiated with one server."]
     #[allow(deprecated, missing_debug_implementations)] pub (crate) struct GradingClient
     < C > (::mcp_ext_core::__private_0_1_0::Active < GradingExtension, C >);
@@ -436,6 +444,22 @@ const _: () = {
         pub(crate) fn only_to(&self, principal: __rt::Principal) -> Self {
             Self(::core::clone::Clone::clone(&self.0).only_to(principal))
         }
+    }
+    __rt::client! {
+        impl GradingNotification { #[doc =
+        r" Reads what a server has sent; `None` when it is none of this extension's."]
+        #[doc = r""] #[doc = r" # Errors"] #[doc = r" When its params do not fit."] pub
+        (crate) fn read(method : & str, params : & __rt::serde_json::Value,) ->
+        ::core::option::Option < ::core::result::Result < Self, __rt::serde_json::Error
+        >> where for < '__a > Data : __rt::serde::de::DeserializeOwned, for < '__a > Data
+        : __rt::serde::de::DeserializeOwned, { ::core::option::Option::Some(match method
+        { "notifications/com.example/grading/gradeChanged" =>
+        __rt::read_notification(params).map(Self::GradeChanged),
+        "notifications/com.example/grading/happened" =>
+        ::core::result::Result::Ok(Self::SomethingHappened),
+        "notifications/com.example/grading/rubricChanged" =>
+        __rt::read_notification(params).map(Self::RubricChanged), _ => return
+        ::core::option::Option::None, }) } }
     }
     #[automatically_derived]
     impl ::core::convert::From<__rt::NotificationHandle> for GradingNotifications {
