@@ -16,13 +16,13 @@ use mcp_ext_core::listen::METHOD;
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::SessionDeclaration;
 use mcp_ext_core::{RpcError, Subscription};
-use tokio::time::Interval;
+use tokio::time::{Instant, Interval};
 
 use super::answer::{Admitted, Asking, admit, events, taken, takes_events};
 use super::layer::{Inner, bad_gateway};
 use super::sse::{Events, data, event, with_data};
 use super::state::State;
-use super::{BodyError, WireBody, empty, full, is_events, is_json, json};
+use super::{BodyError, HttpOptions, WireBody, empty, full, is_events, is_json, json};
 use crate::listen::{
     CANCELLED, acknowledge, asked, frame, given_up, is_acknowledgement, result_frame,
 };
@@ -80,9 +80,8 @@ pub(super) async fn listen<E>(
         id,
         raw_id: raw_id.into(),
     };
-    let keep_alive = state.options.keep_alive;
     match asked.theirs {
-        None => Ok(events(WireBody::new(Stream::alone(opened, keep_alive)))),
+        None => Ok(events(WireBody::new(Stream::alone(opened, &state.options)))),
         Some(theirs) => together(&state, &inner, asking.parts, theirs.into(), opened).await,
     }
 }
@@ -111,7 +110,7 @@ async fn together<E>(
     theirs: Bytes,
     opened: Opened,
 ) -> Result<Response<WireBody>, E> {
-    let (keep_alive, limit) = (state.options.keep_alive, state.options.max_amended_bytes);
+    let limit = state.options.max_amended_bytes;
     // What is looked into must be readable, and its length is another.
     parts.headers.remove(header::ACCEPT_ENCODING);
     parts.headers.remove(header::CONTENT_LENGTH);
@@ -122,7 +121,7 @@ async fn together<E>(
     }
     if is_events(&parts.headers) && parts.status.is_success() {
         parts.headers.remove(header::CONTENT_LENGTH);
-        let body = Stream::together(opened, keep_alive, body, limit);
+        let body = Stream::together(opened, &state.options, body);
         return Ok(Response::from_parts(parts, WireBody::new(body)));
     }
     if !is_json(&parts.headers) {
@@ -139,7 +138,7 @@ async fn together<E>(
         .and_then(|message| message.error)
         .is_some_and(is_method_not_found);
     if unknown {
-        return Ok(events(WireBody::new(Stream::alone(opened, keep_alive))));
+        return Ok(events(WireBody::new(Stream::alone(opened, &state.options))));
     }
     Ok(Response::from_parts(parts, full(body)))
 }
@@ -155,6 +154,7 @@ struct Stream {
     /// Whose turn it is to be asked first.
     theirs_first: bool,
     keep_alive: Interval,
+    until: Option<Instant>,
 }
 
 /// The server's part of a stream.
@@ -167,8 +167,9 @@ struct Theirs {
 }
 
 impl Stream {
-    fn new(ours: Opened, keep_alive: Duration, theirs: Option<Box<Theirs>>) -> Self {
-        let mut keep_alive = tokio::time::interval(keep_alive.max(Duration::from_millis(1)));
+    fn new(ours: Opened, options: &HttpOptions, theirs: Option<Box<Theirs>>) -> Self {
+        let mut keep_alive =
+            tokio::time::interval(options.keep_alive.max(Duration::from_millis(1)));
         keep_alive.reset();
         Self {
             ours: Some(ours),
@@ -177,23 +178,24 @@ impl Stream {
             out: VecDeque::new(),
             theirs_first: true,
             keep_alive,
+            until: Instant::now().checked_add(options.max_listen),
         }
     }
 
-    fn alone(ours: Opened, keep_alive: Duration) -> Self {
-        let mut stream = Self::new(ours, keep_alive, None);
+    fn alone(ours: Opened, options: &HttpOptions) -> Self {
+        let mut stream = Self::new(ours, options, None);
         stream.begin_alone();
         stream
     }
 
-    fn together(ours: Opened, keep_alive: Duration, body: WireBody, limit: usize) -> Self {
+    fn together(ours: Opened, options: &HttpOptions, body: WireBody) -> Self {
         let theirs = Theirs {
             body,
             events: Events::default(),
-            limit,
+            limit: options.max_amended_bytes,
             first: true,
         };
-        Self::new(ours, keep_alive, Some(Box::new(theirs)))
+        Self::new(ours, options, Some(Box::new(theirs)))
     }
 
     fn begin_alone(&mut self) {
@@ -360,6 +362,11 @@ impl Body for Stream {
             }
             if this.ours.is_none() && this.theirs.is_none() {
                 return Poll::Ready(None);
+            }
+            // Looked at when something happens, the keep-alive at least: a stream has one timer.
+            if this.ours.is_some() && this.until.is_some_and(|until| Instant::now() >= until) {
+                this.end();
+                continue;
             }
             // Neither side may keep the other from being heard.
             this.theirs_first = !this.theirs_first;

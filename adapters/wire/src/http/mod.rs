@@ -48,6 +48,9 @@ pub struct HttpOptions {
     pub max_sessions: usize,
     /// How often a comment is sent on a stream of ours on which nothing happens.
     pub keep_alive: Duration,
+    /// How long a listen stream may stay open. It ends with its result then, and who listens again is asked about anew:
+    /// a caller that the wrapped server no longer takes does not hear on for ever.
+    pub max_listen: Duration,
 }
 
 impl Default for HttpOptions {
@@ -60,6 +63,7 @@ impl Default for HttpOptions {
             remember: Duration::from_secs(30),
             max_sessions: 10_000,
             keep_alive: Duration::from_secs(15),
+            max_listen: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -495,6 +495,40 @@ async fn a_stream_on_which_nothing_happens_is_kept_alive() {
 }
 
 #[tokio::test]
+async fn a_stream_ends_after_its_time_and_its_client_is_asked_about_anew() {
+    let (set, publisher) = board();
+    let options = HttpOptions {
+        keep_alive: Duration::from_millis(20),
+        max_listen: Duration::from_millis(200),
+        remember: Duration::ZERO,
+        ..Default::default()
+    };
+    let rig = rig_with(set.clone(), options, plain).await;
+    for _ in 0..2 {
+        let (mut heard, _) = acknowledged(rig.address, &listen(1, all())).await;
+        // A stream on which much happens ends as well.
+        loop {
+            publisher.wiped().unwrap();
+            let frame = heard.must().await;
+            if frame["method"] == WIPED {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            assert_eq!(frame["result"]["resultType"], "complete");
+            break;
+        }
+        assert_eq!(heard.next().await, None);
+        streams(&set, 0).await;
+    }
+    let asked = rig
+        .methods()
+        .iter()
+        .filter(|m| *m == "server/discover")
+        .count();
+    assert_eq!(asked, 2);
+}
+
+#[tokio::test]
 async fn hostile_requests_are_bounded_and_leave_nothing_open() {
     let limits = Limits {
         max_listen_streams: 3,
@@ -708,5 +742,90 @@ async fn what_is_the_servers_passes_untouched() {
         let answer = modern_post(rig.address, &[], &frame).await;
         assert_eq!(answer.status, 404);
         assert_eq!(rig.got.lock().unwrap()[0].json(), frame);
+    }
+}
+
+/// One event of the server, in any of the forms that events may have.
+fn their_event() -> impl Strategy<Value = (String, u64)> {
+    (any::<u32>(), 0..3usize, 0..4u8).prop_map(|(number, end, form)| {
+        let end = ["\n", "\r\n", "\r"][end];
+        let frame = json!({ "jsonrpc": "2.0", "method": "notifications/resources/updated",
+            "params": { "uri": "a:\u{e9}", "number": number, "_meta": { SUBSCRIPTION: 7 } } })
+        .to_string();
+        let event = match form {
+            0 => format!("data: {frame}{end}{end}"),
+            1 => format!(": hello{end}id: 1{end}event: message{end}data:{frame}{end}{end}"),
+            // On two lines, between two tokens.
+            2 => format!("data: {{{end}data: {}{end}{end}", &frame[1..]),
+            _ => format!(": hello{end}{end}data: {frame}{end}retry: 5{end}{end}"),
+        };
+        (event, number.into())
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// However the server's stream is cut into pieces, and whenever something is published: every event of theirs comes
+    /// whole and in order, and so does ours, between theirs.
+    #[test]
+    fn what_both_sides_send_stays_whole(
+        events in proptest::collection::vec(their_event(), 0..8),
+        cuts in proptest::collection::vec(1..40usize, 1..40),
+        publish in proptest::collection::vec(any::<bool>(), 40),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (set, publisher) = board();
+            let (rig, feed) = together(set.clone(), HttpOptions::default()).await;
+            let address = rig.address;
+            let filter = json!({ "toolsListChanged": true, BOARD: { "pinned": {} } });
+            let opening = tokio::spawn(async move { Heard::open(address, &listen(7, filter)).await.unwrap() });
+            streams(&set, 1).await;
+            let result = json!({ "jsonrpc": "2.0", "id": 7, "result": {} });
+            let mut whole = format!("data: {}\n\n", theirs(7, json!({ "toolsListChanged": true })));
+            whole.extend(events.iter().map(|(text, _)| text.as_str()));
+            whole.push_str(&format!("data: {result}\n\n"));
+            let mut rest = whole.as_bytes();
+            let mut published = 0;
+            for (n, cut) in cuts.iter().cycle().enumerate() {
+                let (piece, more) = rest.split_at((*cut).min(rest.len()));
+                feed.send(Ok(Bytes::copy_from_slice(piece))).await.unwrap();
+                rest = more;
+                if rest.is_empty() {
+                    break;
+                }
+                if n < publish.len() && publish[n] {
+                    publisher.pinned(note("a", published)).unwrap();
+                    published += 1;
+                    tokio::task::yield_now().await;
+                }
+            }
+            drop(feed);
+            let heard = opening.await.unwrap();
+            let body = tokio::time::timeout(Duration::from_secs(20), heard.body.collect());
+            let body = body.await.unwrap().unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap().replace("\r\n", "\n").replace('\r', "\n");
+            let frames: Vec<Value> = text
+                .split("\n\n")
+                .filter_map(|event| {
+                    let data: Vec<_> = event.lines().filter_map(|l| l.strip_prefix("data:")).collect();
+                    (!data.is_empty()).then(|| serde_json::from_str(&data.join("\n")).unwrap())
+                })
+                .collect();
+            assert_eq!(frames[0]["method"], ACKNOWLEDGED);
+            assert_eq!(frames[0]["params"]["notifications"][BOARD], json!({ "pinned": {"topics": []} }));
+            assert_eq!(frames.last().unwrap(), &result);
+            let numbers = |method: &str| -> Vec<u64> {
+                let these = frames.iter().filter(|f| f["method"] == method);
+                these.map(|f| f["params"]["number"].as_u64().unwrap()).collect()
+            };
+            let expected: Vec<_> = events.iter().map(|(_, number)| *number).collect();
+            assert_eq!(numbers("notifications/resources/updated"), expected);
+            let ours = numbers(PINNED);
+            assert_eq!(ours, (0..ours.len() as u64).collect::<Vec<_>>());
+            assert!(ours.len() as u64 <= published);
+            assert_eq!(frames.len(), 2 + expected.len() + ours.len());
+        });
     }
 }
