@@ -53,7 +53,7 @@ async fn publish(client: &Client, key: &str) -> Outcome {
 }
 
 async fn begins(scene: &Scene) -> Outcome {
-    let client = scene.fresh(true).await?;
+    let client = scene.declaring().await?;
     let mut filter = moved(&["a"]);
     filter[ID]["moved"]["more"] = 1.into();
     filter[ID]["unheardOf"] = true.into();
@@ -66,7 +66,7 @@ async fn begins(scene: &Scene) -> Outcome {
 }
 
 async fn arrives(scene: &Scene) -> Outcome {
-    let client = scene.fresh(true).await?;
+    let client = scene.declaring().await?;
     let (a, all) = (
         listen(&client, moved(&["a"])).await?,
         listen(&client, moved(&[])).await?,
@@ -105,7 +105,7 @@ async fn beside_the_servers(scene: &Scene) -> Outcome {
         },
         None => return Ok(()),
     };
-    let client = scene.fresh(true).await?;
+    let client = scene.declaring().await?;
     let mut filter = theirs;
     filter[ID] = moved(&[])[ID].clone();
     let stream = listen(&client, filter).await?;
@@ -130,7 +130,7 @@ async fn undeclared(scene: &Scene) -> Outcome {
 }
 
 async fn ended(scene: &Scene) -> Outcome {
-    let client = scene.fresh(true).await?;
+    let client = scene.declaring().await?;
     let (gone, kept) = (
         listen(&client, moved(&[])).await?,
         listen(&client, moved(&[])).await?,
