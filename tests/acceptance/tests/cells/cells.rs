@@ -110,7 +110,8 @@ const NO_HEADERS: &str = "headers do not reach the layer";
 const RMCP_LISTENING: &str =
     "rmcp reads the filters of the protocol alone, and sends their notifications";
 
-const SDK_LISTENING: &str = "its SDK has no listen streams that an extension could send on";
+const TURBO_LISTENING: &str =
+    "turbomcp opens listen streams itself, and sends the notifications of the protocol alone";
 
 const TOWER_LISTENING: &str = "tower-mcp has no listen streams that an extension could send on";
 
@@ -210,7 +211,7 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Example("adapters/turbomcp")),
             own_tool: add(),
             no: &[],
-            no_listening: Some(SDK_LISTENING),
+            no_listening: Some(TURBO_LISTENING),
             lost: &[(
                 "a name that the header repeats is compared with it",
                 |_| true,
