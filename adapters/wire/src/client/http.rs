@@ -25,8 +25,8 @@ use super::open::{Link, initialize, open};
 use super::params::Mirrored;
 use super::stdio::{closed, within};
 use super::{
-    ClientOptions, ConnectError, Session, answer_to, core_name, own_id, params_of, read_answer,
-    request_frame,
+    ClientOptions, ConnectError, Session, answer_to, core_name, listen_request, own_id, params_of,
+    read_answer, request_frame,
 };
 use crate::http::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION};
 use crate::http::sse::{Events, data};
@@ -144,6 +144,53 @@ impl HttpCaller {
         })))
     }
 
+    /// Listens for the notifications that `filter` names, until the server ends the stream or this future is dropped.
+    /// They arrive at [`ClientOptions::on_notification`]; [`ClientOptions::timeout`] does not count here. `declare` is
+    /// what the request declares, as [`declaration`](mcp_ext_core::client::declaration) makes it. Legacy servers have no
+    /// such streams, and refuse.
+    ///
+    /// # Errors
+    /// [`CallerError`] when the server refuses, or the connection ends.
+    pub async fn listen(
+        &self,
+        filter: JsonObject,
+        declare: JsonObject,
+    ) -> Result<Value, CallerError> {
+        self.send(listen_request(filter, declare), None).await
+    }
+
+    async fn send(&self, request: Outgoing, time: Option<Duration>) -> Result<Value, CallerError> {
+        let inner = &*self.0;
+        let limit = inner.connection.options.max_in_flight;
+        let Ok(_place) = inner.connection.places.try_acquire() else {
+            return Err(Stopped::Busy { limit }.into());
+        };
+        let call = async {
+            let opened = inner.opened();
+            match inner.connection.call(&opened, &request).await {
+                // The session is gone, and with it nothing was done.
+                Err(CallerError::Stopped(Stopped::Status { status: 404 }))
+                    if opened.id.is_some() =>
+                {
+                    let opened = inner.reopen(&opened).await?;
+                    inner.connection.call(&opened, &request).await
+                }
+                // Nothing was done: the tool wants arguments repeated in headers (HDR-19).
+                Err(CallerError::Rpc(error))
+                    if error.code == code::HEADER_MISMATCH && request.method == "tools/call" =>
+                {
+                    if inner.connection.learn(&opened, &request).await? {
+                        inner.connection.call(&opened, &request).await
+                    } else {
+                        Err(CallerError::Rpc(error))
+                    }
+                }
+                answer => answer,
+            }
+        };
+        within(time, call).await
+    }
+
     /// The version of the protocol that is spoken.
     #[must_use]
     pub fn version(&self) -> ProtocolVersion {
@@ -185,35 +232,7 @@ impl Caller for HttpCaller {
     }
 
     async fn call(&self, request: Outgoing) -> Result<Value, CallerError> {
-        let inner = &*self.0;
-        let limit = inner.connection.options.max_in_flight;
-        let Ok(_place) = inner.connection.places.try_acquire() else {
-            return Err(Stopped::Busy { limit }.into());
-        };
-        let call = async {
-            let opened = inner.opened();
-            match inner.connection.call(&opened, &request).await {
-                // The session is gone, and with it nothing was done.
-                Err(CallerError::Stopped(Stopped::Status { status: 404 }))
-                    if opened.id.is_some() =>
-                {
-                    let opened = inner.reopen(&opened).await?;
-                    inner.connection.call(&opened, &request).await
-                }
-                // Nothing was done: the tool wants arguments repeated in headers (HDR-19).
-                Err(CallerError::Rpc(error))
-                    if error.code == code::HEADER_MISMATCH && request.method == "tools/call" =>
-                {
-                    if inner.connection.learn(&opened, &request).await? {
-                        inner.connection.call(&opened, &request).await
-                    } else {
-                        Err(CallerError::Rpc(error))
-                    }
-                }
-                answer => answer,
-            }
-        };
-        within(inner.connection.options.timeout, call).await
+        self.send(request, self.0.connection.options.timeout).await
     }
 }
 

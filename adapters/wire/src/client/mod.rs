@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue};
-use mcp_ext_core::client::CallerError;
+use mcp_ext_core::client::{CallerError, Outgoing};
 use mcp_ext_core::headers::encode;
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::wire::{JsonObject, meta};
@@ -272,6 +272,16 @@ impl Session {
             Some(Value::Object(extensions)) => extensions.clone(),
             _ => JsonObject::new(),
         }
+    }
+}
+
+/// A request for a stream of notifications.
+fn listen_request(filter: JsonObject, declare: JsonObject) -> Outgoing {
+    Outgoing {
+        method: "subscriptions/listen".to_owned(),
+        params: JsonObject::from_iter([("notifications".to_owned(), Value::Object(filter))]),
+        declare,
+        mcp_name: None,
     }
 }
 

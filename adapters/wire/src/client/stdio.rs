@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 
 use super::open::{Link, open};
 use super::{
-    ClientOptions, ConnectError, OnNotification, Session, answer_to, own_id, params_of,
-    read_answer, request_frame,
+    ClientOptions, ConnectError, OnNotification, Session, answer_to, listen_request, own_id,
+    params_of, read_answer, request_frame,
 };
 use crate::message::{Id, Message, notification_frame, trimmed};
 use crate::scan::Scan;
@@ -185,6 +185,38 @@ impl StdioCaller {
         &self.0.session.server
     }
 
+    /// Listens for the notifications that `filter` names, until the server ends the stream or this future is dropped.
+    /// They arrive at [`ClientOptions::on_notification`]; [`ClientOptions::timeout`] does not count here. `declare` is
+    /// what the request declares, as [`declaration`](mcp_ext_core::client::declaration) makes it. Legacy servers have no
+    /// such streams, and refuse.
+    ///
+    /// # Errors
+    /// [`CallerError`] when the server refuses, or the connection ends.
+    pub async fn listen(
+        &self,
+        filter: JsonObject,
+        declare: JsonObject,
+    ) -> Result<Value, CallerError> {
+        self.send(listen_request(filter, declare), None).await
+    }
+
+    async fn send(&self, request: Outgoing, limit: Option<Duration>) -> Result<Value, CallerError> {
+        let Inner {
+            connection,
+            session,
+            ..
+        } = &*self.0;
+        connection
+            .exchange(limit, true, |id| {
+                let mut meta = connection.options.meta(session.version, id);
+                request.declare_into(&mut meta);
+                let mut params = request.params;
+                params.insert("_meta".into(), Value::Object(meta));
+                request_frame(id, &request.method, params)
+            })
+            .await
+    }
+
     /// The standard error of the process, where the command pipes it; once.
     #[must_use]
     pub fn take_stderr(&self) -> Option<ChildStderr> {
@@ -203,21 +235,7 @@ impl Caller for StdioCaller {
     }
 
     async fn call(&self, request: Outgoing) -> Result<Value, CallerError> {
-        let Inner {
-            connection,
-            session,
-            ..
-        } = &*self.0;
-        let limit = connection.options.timeout;
-        connection
-            .exchange(limit, true, |id| {
-                let mut meta = connection.options.meta(session.version, id);
-                request.declare_into(&mut meta);
-                let mut params = request.params;
-                params.insert("_meta".into(), Value::Object(meta));
-                request_frame(id, &request.method, params)
-            })
-            .await
+        self.send(request, self.0.connection.options.timeout).await
     }
 }
 

@@ -13,8 +13,11 @@ mod rig;
 #[allow(dead_code)]
 mod rmcp_http;
 
+#[path = "../common/board.rs"]
+mod board;
 mod eras;
 mod hostile;
+mod listening;
 mod over_http;
 mod process;
 mod sdk;
