@@ -111,7 +111,7 @@ const RMCP_LISTENING: &str =
     "rmcp reads the filters of the protocol alone, and sends their notifications";
 
 const TURBO_LISTENING: &str =
-    "turbomcp opens listen streams itself, and sends the notifications of the protocol alone";
+    "turbomcp gives its listen streams to its own extensions alone, which are not layers";
 
 const TOWER_LISTENING: &str = "tower-mcp has no listen streams that an extension could send on";
 
