@@ -29,16 +29,16 @@
 //!
 //! # What turbomcp leaves out
 //!
-//! - Notifications of extensions on `subscriptions/listen`.
 //! - Headers do not reach the layer: `Mcp-Name` is not compared for methods of extensions. `Mcp-Param-*` must be there for
 //!   tools, but what they say is compared, by turbomcp itself, only where the header has the name of the argument.
 //! - Over HTTP an error of the envelope that only the layer sees is answered with status 200: an older version in the
-//!   body alone, or capabilities that are malformed.
+//!   body alone, or capabilities that are malformed. So is every error of a listen request.
 //!
 //! [turbomcp]: https://docs.rs/turbomcp
 
 #[cfg(feature = "client")]
 mod client;
+mod listen;
 mod merge;
 mod own;
 mod service;
@@ -60,7 +60,7 @@ use state::State;
 pub const CARRIES: Carries = Carries {
     adapter: "turbomcp",
     request_notifications: true,
-    listen_notifications: false,
+    listen_notifications: true,
     mcp_name: false,
     stateless_legacy_declarations: true,
 };

@@ -9,17 +9,19 @@ use mcp_ext_core::request::{
     BoxFuture, Declared, Incoming, Params, SessionDeclaration, Target, declared_in,
 };
 use mcp_ext_core::wire::{JsonObject, code, meta};
-use mcp_ext_core::{AmendCx, RpcError, envelope};
+use mcp_ext_core::{AmendCx, RpcError, Subscription, envelope};
 use serde_json::{Value, json};
 use tower_service::Service;
+use turbomcp_core::meta::{internal, set_request_meta};
 use turbomcp_core::{
     JsonRpcError, JsonRpcMessage, JsonRpcNotification, JsonRpcRequest, JsonRpcResponse, RequestId,
 };
 use turbomcp_service::ProtocolError;
 
+use crate::listen::{self, Theirs};
 use crate::merge;
 use crate::own::{self, Asserted, Stream, no_session, take_meta};
-use crate::state::{Known, Running, Session, State};
+use crate::state::{Known, Running, Session, State, Tracked};
 
 /// Most pages of the server's own tools that are looked through for names of ours.
 const MAX_PAGES: usize = 100;
@@ -125,6 +127,7 @@ where
             "initialize" => return self.initialize(request).await,
             "server/discover" => return self.discover(request).await,
             "tools/list" => return self.tools(request).await,
+            "subscriptions/listen" => return self.listen(request).await,
             "tools/call" => match params.and_then(|p| p.get("name")).and_then(Value::as_str) {
                 Some(name) => self.owns(Target::Tool(name), params).await,
                 None => false,
@@ -196,13 +199,7 @@ where
         let (meta, params) = take_meta(params)?;
         let client = self.client(method, &meta, &asserted).await?;
         let key = asserted.key(client.era == Era::Legacy, id);
-        let tracked = self.state.start(key).ok_or_else(|| {
-            RpcError::new(
-                code::INVALID_REQUEST,
-                "a request with this id is still under way",
-            )
-            .with_data(json!({ "kind": "duplicate_id" }))
-        })?;
+        let tracked = self.state.start(key).ok_or_else(duplicate_id)?;
         let running = &tracked.running;
         tokio::select! {
             biased;
@@ -457,6 +454,71 @@ where
         Ok(answer)
     }
 
+    /// A listen stream: the server's, or one for it and us.
+    async fn listen(&self, request: JsonRpcRequest) -> Reply {
+        if !self.state.set.has_listen_notifications() {
+            return self.forward(request).await;
+        }
+        self.known().await;
+        let mut theirs = request.clone();
+        let params = theirs.params.get_or_insert_with(|| json!({}));
+        let filter = listen::take_filter(&self.state, params);
+        let asserted = Asserted::of(request.params.as_ref());
+        let Some(connection) = asserted.connection.clone().filter(|_| !filter.is_empty()) else {
+            return self.forward(request).await;
+        };
+        let id = request.id.clone();
+        let opened = self.open(request, &asserted, &filter).await;
+        let (subscription, tracked) = match opened {
+            Ok(Some(opened)) => opened,
+            // There are no listen streams in sessions.
+            Ok(None) => return self.forward(theirs).await,
+            Err(Refusal::Rpc(error)) => return Ok(Some(respond(id, Err(error)))),
+            Err(Refusal::Session(error)) => return Err(error),
+        };
+        let own = Theirs::new();
+        let mut theirs = JsonRpcMessage::from(theirs);
+        let key = internal::CONNECTION_ID;
+        set_request_meta(&mut theirs, key, own.connection.as_str().into());
+        if let Some(refused) = self.forward(theirs).await? {
+            return Ok(Some(refused));
+        }
+        let stream = listen::Stream {
+            id,
+            connection,
+            subscription,
+            theirs: own,
+            tracked,
+        };
+        tokio::spawn(stream.run());
+        Ok(None)
+    }
+
+    /// A subscription to what is asked of us; `None` in a session.
+    async fn open(
+        &self,
+        request: JsonRpcRequest,
+        asserted: &Asserted,
+        filter: &JsonObject,
+    ) -> Result<Option<(Subscription, Tracked)>, Refusal> {
+        let (meta, _) = take_meta(request.params)?;
+        let client = self.client(&request.method, &meta, asserted).await?;
+        if client.era == Era::Legacy {
+            return Ok(None);
+        }
+        let mut incoming = Incoming::new(client.era, Target::Method(&request.method))
+            .principal((self.state.principal)(&asserted.identity))
+            .meta(meta);
+        incoming.version = client.version;
+        let known = self.known().await;
+        let set = known.map_or(&self.state.set, |known| &known.set);
+        let id = json!(request.id).to_string();
+        let tracked = self.state.start(asserted.key(false, &request.id));
+        let tracked = tracked.ok_or_else(duplicate_id)?;
+        let subscription = set.listen(&incoming, &id, filter)?;
+        Ok(Some((subscription, tracked)))
+    }
+
     /// Notes which of our tools the server has itself: they stay its own. Done once, when the first of ours is called.
     async fn look_through(&self, params: Option<&Value>) {
         let looked = self.state.looked.get_or_try_init(|| async {
@@ -494,6 +556,14 @@ enum NoAnswer {
     Protocol(ProtocolError),
     Rpc(JsonRpcError),
     None,
+}
+
+fn duplicate_id() -> RpcError {
+    RpcError::new(
+        code::INVALID_REQUEST,
+        "a request with this id is still under way",
+    )
+    .with_data(json!({ "kind": "duplicate_id" }))
 }
 
 /// Whether a request says, or turbomcp for it, that it belongs to a session.

@@ -57,6 +57,16 @@ pub trait Desk {
     /// Says it to models.
     #[tool(hints(read_only))]
     async fn ask_desk(&self, cx: &ToolCx<DeskExtension>, args: Asked) -> Result<Seen, Infallible>;
+
+    /// The desk is elsewhere.
+    #[notification(listen)]
+    fn moved(params: Moved);
+}
+
+/// Where the desk is.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Moved {
+    floor: u32,
 }
 
 struct Porter;
@@ -584,6 +594,136 @@ async fn hostile_frames_are_refused_and_the_connection_goes_on() {
     assert_eq!(answer["result"]["floor"], 1);
 }
 
+// ---- listen streams ----------------------------------------------------------------------------------------------
+
+fn filter() -> Value {
+    json!({ "notifications": { "toolsListChanged": true, "com.example/desk": { "moved": true } } })
+}
+
+async fn until(what: impl Fn() -> bool) {
+    for _ in 0..200 {
+        if what() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("it does not come to that");
+}
+
+#[tokio::test]
+async fn one_listen_stream_carries_what_is_ours_and_the_servers() {
+    let (set, server) = (set(), adder());
+    let (publisher, notifier) = (DeskExtension::publisher(&set), server.notifier());
+    let service = ExtensionsLayer::new(set.clone()).layer(server);
+    let mut pipe = pipe(LegacySessionAdapter::new(service));
+    let answer = pipe
+        .request("subscriptions/listen", modern(filter(), json!({})))
+        .await;
+    assert_eq!(answer["error"]["code"], -32021, "{answer}");
+    let frame = json!({
+        "jsonrpc": "2.0", "id": "l", "method": "subscriptions/listen",
+        "params": modern(filter(), floor(3)),
+    });
+    pipe.send(frame).await;
+    let ack = pipe.next().await;
+    assert_eq!(ack["params"]["notifications"], filter()["notifications"]);
+    assert_eq!(publisher.moved(Moved { floor: 7 }), Ok(1));
+    let moved = pipe.next().await;
+    assert_eq!(moved["params"]["floor"], 7, "{moved}");
+    notifier.tools_list_changed();
+    let changed = pipe.next().await;
+    assert_eq!(changed["method"], "notifications/tools/list_changed");
+    for frame in [&ack, &moved, &changed] {
+        let id = &frame["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
+        assert_eq!(id, "l", "{frame}");
+    }
+
+    pipe.send(json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "l" },
+    }))
+    .await;
+    until(|| set.subscriptions() == 0).await;
+    notifier.tools_list_changed();
+    assert_eq!(publisher.moved(Moved { floor: 8 }), Ok(0));
+    pipe.request("tools/list", modern(json!({}), json!({})))
+        .await;
+    assert!(pipe.before.is_empty(), "{:?}", pipe.before);
+
+    // There are none in sessions.
+    pipe.initialize(floor(1)).await;
+    let answer = pipe.request("subscriptions/listen", filter()).await;
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+}
+
+#[tokio::test]
+async fn a_listen_stream_ends_with_its_result_its_connection_or_its_server() {
+    use axum::body::BodyDataStream;
+    use futures_util::StreamExt;
+
+    async fn event(body: &mut BodyDataStream) -> Value {
+        let chunk = tokio::time::timeout(TIMEOUT, body.next()).await;
+        let chunk = chunk.expect("an event").expect("an open stream").unwrap();
+        let text = String::from_utf8_lossy(&chunk).into_owned();
+        serde_json::from_str(text.trim().trim_start_matches("data:")).unwrap()
+    }
+    let (set, server) = (set(), adder());
+    let closer = server.clone();
+    let http = Http::new(
+        ExtensionsLayer::new(set.clone()).layer(server),
+        HttpConfig::new(),
+    );
+    let open = async || {
+        let params = modern(filter(), floor(3));
+        let response = http.send(&[], "subscriptions/listen", params).await;
+        let mut body = response.into_body().into_data_stream();
+        let ack = event(&mut body).await;
+        assert_eq!(ack["params"]["notifications"], filter()["notifications"]);
+        body
+    };
+    let mut body = open().await;
+    set.end_subscriptions();
+    let end = event(&mut body).await;
+    assert_eq!(end["result"]["resultType"], "complete", "{end}");
+    assert!(body.next().await.is_none(), "the stream is over");
+
+    let mut body = open().await;
+    closer.close_subscriptions().await;
+    let end = event(&mut body).await;
+    assert_eq!(end["result"]["resultType"], "complete", "{end}");
+    until(|| set.subscriptions() == 0).await;
+
+    let body = open().await;
+    assert_eq!(set.subscriptions(), 1);
+    drop(body);
+    until(|| set.subscriptions() == 0).await;
+}
+
+#[tokio::test]
+async fn an_open_listen_stream_does_not_hold_a_connection_open() {
+    let set = set();
+    let service = ExtensionsLayer::new(set.clone()).layer(adder());
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let serving = tokio::spawn(async move {
+        let (read, write) = tokio::io::split(theirs);
+        let transport = LineTransport::new(BufReader::new(read), write, SerdeJsonCodec);
+        turbomcp::serve(transport, LegacySessionAdapter::new(service)).await
+    });
+    let (read, mut write) = tokio::io::split(ours);
+    let params = modern(filter(), floor(3));
+    let frame =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params });
+    write
+        .write_all(format!("{frame}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut lines = BufReader::new(read).lines();
+    assert!(lines.next_line().await.unwrap().is_some());
+    write.shutdown().await.unwrap();
+    let served = tokio::time::timeout(Duration::from_secs(5), serving).await;
+    served.expect("it ends at once").unwrap().unwrap();
+    until(|| set.subscriptions() == 0).await;
+}
+
 // ---- over HTTP ---------------------------------------------------------------------------------------------------
 
 /// Takes the token for the name of who brings it.
@@ -608,12 +748,12 @@ impl Http {
         Self(router(service, config))
     }
 
-    async fn post(
+    async fn send(
         &self,
         headers: &[(&str, &str)],
         method: &str,
         params: Value,
-    ) -> (u16, Option<String>, Value) {
+    ) -> axum::response::Response {
         let mut request = Request::post("/mcp")
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream");
@@ -627,7 +767,16 @@ impl Http {
         }
         let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let request = request.body(Body::from(body.to_string())).unwrap();
-        let response = self.0.clone().oneshot(request).await.unwrap();
+        self.0.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn post(
+        &self,
+        headers: &[(&str, &str)],
+        method: &str,
+        params: Value,
+    ) -> (u16, Option<String>, Value) {
+        let response = self.send(headers, method, params).await;
         let status = response.status().as_u16();
         let session = response.headers().get("mcp-session-id");
         let session = session.map(|id| id.to_str().unwrap().to_owned());

@@ -110,9 +110,6 @@ const NO_HEADERS: &str = "headers do not reach the layer";
 const RMCP_LISTENING: &str =
     "rmcp reads the filters of the protocol alone, and sends their notifications";
 
-const TURBO_LISTENING: &str =
-    "turbomcp gives its listen streams to its own extensions alone, which are not layers";
-
 const TOWER_LISTENING: &str = "tower-mcp has no listen streams that an extension could send on";
 
 const SDK_LISTENING: &str = "rust-mcp-sdk sends the notifications of the protocol alone on them";
@@ -211,12 +208,19 @@ pub fn cells() -> Vec<Cell> {
             alone: Alone::Ours(Program::Example("adapters/turbomcp")),
             own_tool: add(),
             no: &[],
-            no_listening: Some(TURBO_LISTENING),
-            lost: &[(
-                "a name that the header repeats is compared with it",
-                |_| true,
-                NO_HEADERS,
-            )],
+            no_listening: None,
+            lost: &[
+                (
+                    "a name that the header repeats is compared with it",
+                    |_| true,
+                    NO_HEADERS,
+                ),
+                (
+                    "who did not declare the extension is told to, before a stream opens",
+                    Place::http,
+                    "it is told, but turbomcp answers all errors of listen requests with status 200",
+                ),
+            ],
         },
         Cell {
             name: "`WireLayer` around an rmcp service",
