@@ -60,16 +60,29 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// -32602 when params or `_meta` are not objects, or a tool call names no tool.
     pub fn read(method: &'a str, params: Option<&RawValue>) -> Result<Self, RpcError> {
-        let Members { meta, mut rest } = match params {
+        let members = match params {
             None => Members::default(),
             Some(raw) if raw.get() == "null" => Members::default(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| unreadable(method, raw))?,
         };
+        let Members { meta, rest } = members;
         let meta = match meta {
             None => Arc::default(),
             Some(Value::Object(meta)) => Arc::new(meta),
             Some(other) => return Err(malformed_meta("/_meta", kind_of(&other))),
         };
+        Self::of(method, meta, rest)
+    }
+
+    /// The same for params whose members an adapter has read itself: `_meta`, and the others as text.
+    ///
+    /// # Errors
+    /// -32602 when a tool call names no tool.
+    pub fn of(
+        method: &'a str,
+        meta: Arc<JsonObject>,
+        mut rest: Vec<(Cow<'_, str>, &RawValue)>,
+    ) -> Result<Self, RpcError> {
         // Of a name that comes twice the last one counts.
         rest.sort_by(|(a, _), (b, _)| a.cmp(b));
         rest.reverse();
