@@ -144,8 +144,12 @@ impl Relay {
             ended = &mut up => match ended {
                 // The client has said all it will.
                 None => {
-                    connection.to_server.close().await;
-                    down.await
+                    // Whoever still writes to the server may wait for it to read, and it for us.
+                    let mut closed = std::pin::pin!(connection.to_server.close());
+                    tokio::select! {
+                        ended = &mut down => ended,
+                        () = &mut closed => down.await,
+                    }
                 }
                 Some(Ended::Broken(error)) => {
                     connection.to_server.close().await;

@@ -6,11 +6,20 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 /// A writer that several tasks share. There is no queue: whoever sends waits until it is written.
-pub(super) struct Outlet<W>(Mutex<Option<W>>);
+pub(super) struct Outlet<W>(Mutex<Option<Open<W>>>);
+
+struct Open<W> {
+    writer: W,
+    /// What was written last has no line end: the other side died in the middle of a frame.
+    torn: bool,
+}
 
 impl<W: AsyncWrite + Unpin> Outlet<W> {
     pub fn new(writer: W) -> Self {
-        Self(Mutex::new(Some(writer)))
+        Self(Mutex::new(Some(Open {
+            writer,
+            torn: false,
+        })))
     }
 
     /// Writes whole frames, line ends included. Must not be dropped half way: half a frame would stand on the wire.
@@ -24,10 +33,14 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         if !decide() {
             return Ok(());
         }
-        let Some(writer) = slot.as_mut() else {
+        let Some(Open { writer, torn }) = slot.as_mut() else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let written = async {
+            // A frame that follows half a frame on its line would be lost with it.
+            if std::mem::replace(torn, !frames.ends_with(b"\n")) {
+                writer.write_all(b"\n").await?;
+            }
             writer.write_all(frames).await?;
             writer.flush().await
         }
@@ -40,9 +53,9 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
 
     /// Closes it. Nothing is written afterwards.
     pub async fn close(&self) {
-        if let Some(mut writer) = self.0.lock().await.take() {
+        if let Some(mut open) = self.0.lock().await.take() {
             // The peer may be gone; there is nobody left to tell.
-            let _ = writer.shutdown().await;
+            let _ = open.writer.shutdown().await;
         }
     }
 }

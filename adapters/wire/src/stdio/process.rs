@@ -31,7 +31,9 @@ pub enum WrapError {
 /// Starts `command` and puts `set` between it and this process's standard input and output.
 ///
 /// Standard error is the child's as well. SIGTERM, SIGINT and SIGHUP are handed on to the child. The end of standard
-/// input closes the child's; then the child's end is awaited, and its status given back.
+/// input closes the child's; then the child's end is awaited, and its status given back. Standard input and output of
+/// this process lead nowhere afterwards: a client whose server has closed its output, but does not end, sees the end
+/// too.
 ///
 /// # Errors
 /// [`WrapError`] when the child cannot be started or watched.
@@ -71,6 +73,7 @@ pub async fn wrap(
             signal = signals.next() => hand_on(&child, signal),
         }
     };
+    leave();
     // Without a client the server has nothing left to do; its input is closed by now.
     let patience = match ended {
         Ended::Server => None,
@@ -84,6 +87,24 @@ pub async fn wrap(
         }
     }
 }
+
+/// Closes standard input and output, as far as the client sees.
+#[cfg(unix)]
+fn leave() {
+    // Where there is no such device they stay open until this process ends.
+    if let Ok(nobody) = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+    {
+        let _ = rustix::stdio::dup2_stdout(&nobody);
+        let _ = rustix::stdio::dup2_stdin(&nobody);
+    }
+}
+
+/// Elsewhere they stay open until this process ends.
+#[cfg(not(unix))]
+fn leave() {}
 
 async fn sleep(patience: Option<std::time::Duration>) {
     match patience {

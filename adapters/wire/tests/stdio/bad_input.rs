@@ -320,3 +320,52 @@ async fn a_client_that_does_not_read_holds_the_server_back() {
     let first = bench.client.line().await;
     assert_eq!(first, line.as_bytes());
 }
+
+#[tokio::test]
+async fn half_a_frame_of_a_server_that_dies_takes_no_answer_with_it() {
+    let (seen, builder) = builder();
+    let mut bench = bench(builder.build().unwrap());
+    in_session(&mut bench).await;
+    let wait = legacy(1, WAIT, json!({"millis": 100}));
+    bench.client.send(&wait).await;
+    while seen.started.load(std::sync::atomic::Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let half = b"{\"jsonrpc\":\"2.0\",\"id\":";
+    bench.server.send_raw(half).await;
+    drop(bench.server);
+    assert_eq!(bench.client.line().await, [&half[..], b"\n"].concat());
+    assert_eq!(bench.client.recv().await["result"]["millis"], 100);
+}
+
+/// A request that is handed on waits for the server to read, and the server for its output to be read.
+#[tokio::test]
+async fn the_end_of_the_client_holds_nobody_up_who_waits_for_the_other() {
+    let mut bench = bench_with(set(), RelayOptions::default(), 64);
+    let echo = modern(1, ECHO, json!({"text": "x".repeat(900)}));
+    bench.client.send(&echo).await;
+    let probe = bench.server.recv().await;
+    let no =
+        json!({"jsonrpc": "2.0", "id": probe["id"], "error": {"code": -32601, "message": "no"}});
+    bench.server.send(&no).await;
+    // The pipe is too small for the request.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    bench.client.close().await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let much =
+        json!({"jsonrpc": "2.0", "method": "notifications/message", "params": "y".repeat(10_000)});
+    let Bench {
+        mut client,
+        mut server,
+        relay,
+    } = bench;
+    let ended = tokio::time::timeout(Duration::from_secs(10), async {
+        let (_, got) = tokio::join!(server.send(&much), client.recv());
+        assert_eq!(got, much);
+        assert_eq!(server.recv().await, echo);
+        assert!(server.line().await.is_empty(), "its input is closed");
+        drop(server);
+        relay.await.unwrap()
+    });
+    assert!(matches!(ended.await.expect("both wait"), Ended::Server));
+}
