@@ -10,8 +10,8 @@ use mcp_ext_core::wire::{JsonObject, meta};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::merge::{Splice, members};
-use crate::message::{Id, Message, member};
+use crate::merge::Splice;
+use crate::message::{Id, Message, member, members};
 use crate::server::Server;
 
 /// The notification by which a request is given up.

@@ -1,37 +1,14 @@
 //! What is merged into the wrapped server's answers, as edits of their text: every other byte stays as it is.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 use mcp_ext_core::AmendCx;
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::message::{Name, text};
+use crate::message::{members, text};
 use crate::server::Server;
-
-/// The members of an object in order, as text; `None` when it is not an object.
-pub(crate) fn members(object: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    struct Members;
-    impl<'de> Visitor<'de> for Members {
-        type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut all = Vec::new();
-            while let Some((Name(key), value)) = map.next_entry()? {
-                all.push((key, value));
-            }
-            Ok(all)
-        }
-    }
-    serde_json::Deserializer::from_str(object.get())
-        .deserialize_map(Members)
-        .ok()
-}
 
 /// The elements of an array, as text; `None` when it is not an array.
 pub(crate) fn elements(array: &[u8]) -> Option<Vec<&RawValue>> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+#[cfg(feature = "http")]
+use serde::de::Error;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -11,7 +13,7 @@ use serde_json::value::RawValue;
 const MAX_ID_BYTES: usize = 1024;
 
 /// The members of a message that decide where it goes. Absent and `null` are told apart.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 pub(crate) struct Message<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     pub jsonrpc: Option<&'a RawValue>,
@@ -42,6 +44,20 @@ impl<'a> Message<'a> {
         serde_json::from_str(std::str::from_utf8(text).ok()?).ok()
     }
 
+    /// Reads one message, and the members of the params of a request whose method is one of those that `owns` names,
+    /// where it stands before them: they are passed over once and not twice. `None` as [`read`](Self::read), and where
+    /// such params are no object.
+    #[cfg(feature = "http")]
+    pub fn read_owned(
+        text: &'a [u8],
+        owns: impl Fn(&str) -> bool,
+    ) -> Option<(Self, Option<Members<'a>>)> {
+        let mut from = serde_json::Deserializer::from_str(std::str::from_utf8(text).ok()?);
+        let read = from.deserialize_map(Owned(owns)).ok()?;
+        from.end().ok()?;
+        Some(read)
+    }
+
     /// The method, if it is a string.
     pub fn method(&self) -> Option<Cow<'a, str>> {
         self.method.and_then(text)
@@ -55,6 +71,48 @@ impl<'a> Message<'a> {
     /// Whether this is an answer, not a request or notification.
     pub fn is_response(&self) -> bool {
         self.method.is_none() && (self.result.is_some() || self.error.is_some())
+    }
+}
+
+#[cfg(feature = "http")]
+struct Owned<F>(F);
+
+#[cfg(feature = "http")]
+impl<'de, F: Fn(&str) -> bool> Visitor<'de> for Owned<F> {
+    type Value = (Message<'de>, Option<Members<'de>>);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut message = Message::default();
+        let mut own = None;
+        while let Some(Name(key)) = map.next_key()? {
+            let slot = match &*key {
+                "jsonrpc" => &mut message.jsonrpc,
+                "id" => &mut message.id,
+                "method" => &mut message.method,
+                "params" => {
+                    let method = message.method.and_then(text);
+                    if own.is_none() && method.is_some_and(|method| (self.0)(&method)) {
+                        own = Some(map.next_value::<AllMembers<'_>>()?.0);
+                        continue;
+                    }
+                    &mut message.params
+                }
+                "result" => &mut message.result,
+                "error" => &mut message.error,
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            if slot.replace(map.next_value()?).is_some() || (own.is_some() && key == "params") {
+                return Err(A::Error::custom("a member that stands there twice"));
+            }
+        }
+        Ok((message, own))
     }
 }
 
@@ -92,6 +150,37 @@ pub(crate) fn member<'a>(object: &'a RawValue, name: &str) -> Option<&'a RawValu
         .deserialize_map(Find(name))
         .ok()
         .flatten()
+}
+
+/// The members of an object in order, as text.
+pub(crate) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+struct AllMembers<'a>(Members<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for AllMembers<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut all = Vec::new();
+                while let Some((Name(key), value)) = map.next_entry()? {
+                    all.push((key, value));
+                }
+                Ok(all)
+            }
+        }
+        from.deserialize_map(All).map(Self)
+    }
+}
+
+/// The members of an object; `None` when it is not an object.
+pub(crate) fn members(object: &RawValue) -> Option<Members<'_>> {
+    let AllMembers(all) = serde_json::from_str(object.get()).ok()?;
+    Some(all)
 }
 
 /// The name of a member, borrowed where it has no escapes.
@@ -136,7 +225,7 @@ pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
 
 /// `{"jsonrpc":"2.0","id":ID,"result":RESULT}`
 pub(crate) fn result_frame(id: &str, result: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+    frame(id, "result", result)
 }
 
 /// `{"jsonrpc":"2.0","id":ID,"error":ERROR}`
@@ -145,7 +234,20 @@ pub(crate) fn error_frame(id: &str, error: &mcp_ext_core::RpcError) -> String {
     let error = serde_json::to_string(error).unwrap_or_else(|_| {
         r#"{"code":-32603,"message":"the error cannot be written as JSON"}"#.to_owned()
     });
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#)
+    frame(id, "error", &error)
+}
+
+fn frame(id: &str, member: &str, value: &str) -> String {
+    let parts = [
+        r#"{"jsonrpc":"2.0","id":"#,
+        id,
+        ",\"",
+        member,
+        "\":",
+        value,
+        "}",
+    ];
+    parts.concat()
 }
 
 /// The answer to one request, as a frame without its line end.
@@ -185,6 +287,32 @@ mod tests {
         assert_eq!(message.id(), None);
         assert!(Message::read(b"[]").is_none());
         assert!(Message::read(br#"{"method":"a","method":"b"}"#).is_none());
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
+    fn params_of_ours_are_read_on_the_way() {
+        let read = |text: &'static str| Message::read_owned(text.as_bytes(), |name| name == "ours");
+        let (message, own) =
+            read(r#"{"id":1,"method":"ours","params":{"_meta":{},"a":1}}"#).unwrap();
+        assert!(message.params.is_none() && message.id.is_some() && own.is_some());
+        for text in [
+            r#"{"id":1,"method":"theirs","params":{"a":1}}"#,
+            r#"{"id":1,"params":{"a":1},"method":"ours"}"#,
+        ] {
+            let (message, own) = read(text).unwrap();
+            assert!(message.params.is_some() && own.is_none(), "{text}");
+        }
+        assert!(read(r#"{"id":1,"method":"ours"}"#).unwrap().1.is_none());
+        for bad in [
+            r#"{"method":"ours","params":[]}"#,
+            r#"{"method":"ours","params":{},"params":{}}"#,
+            r#"{"method":"ours","method":"ours"}"#,
+            r#"{"method":"ours"} x"#,
+            r#"["ours"]"#,
+        ] {
+            assert!(read(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(crate) async fn run(set: &ExtensionSet, pending: Pending<'_>) -> Result<Stri
 
 /// Line ends in JSON text stand between tokens only, where blanks do as well; a frame has none.
 fn one_line(text: String) -> String {
-    if text.contains(['\n', '\r']) {
+    if memchr::memchr2(b'\n', b'\r', text.as_bytes()).is_some() {
         text.replace(['\n', '\r'], " ")
     } else {
         text

@@ -23,6 +23,8 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct Seen {
     info: Option<Value>,
+    /// The set, stamping that.
+    stamping: Option<ExtensionSet>,
     /// Names that the server turned out to have itself: it keeps them.
     withheld: HashSet<&'static str>,
     /// Extensions that it has itself, by identifier.
@@ -58,10 +60,8 @@ impl Server {
 
     /// The set, stamping what the server says it is.
     pub fn stamping(&self) -> ExtensionSet {
-        match self.info() {
-            Some(info) => self.set.clone().with_server_info(info),
-            None => self.set.clone(),
-        }
+        let seen = self.seen();
+        seen.stamping.as_ref().unwrap_or(&self.set).clone()
     }
 
     /// What the server says it is, once it has said so.
@@ -86,7 +86,11 @@ impl Server {
         if let Some(info) = info.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok())
             && info.is_object()
         {
-            self.seen().info = Some(info);
+            let mut seen = self.seen();
+            if seen.info.as_ref() != Some(&info) {
+                seen.stamping = Some(self.set.clone().with_server_info(info.clone()));
+                seen.info = Some(info);
+            }
         }
     }
 

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
-use mcp_ext_core::envelope::{Frame, Headers, era_of};
+use mcp_ext_core::envelope::{Frame, era_of};
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{Declared, SessionDeclaration, declared_in};
 use mcp_ext_core::wire::{JsonObject, code, meta};
 use mcp_ext_core::{AmendCx, RpcError};
 use serde_json::value::RawValue;
 
-use super::headers::{METHOD, PROTOCOL_VERSION, SESSION, value};
+use super::headers::{SESSION, said, value};
 use super::layer::{Inner, bad_gateway};
 use super::sse::AmendedEvents;
 use super::state::{Caller, State};
@@ -83,17 +83,8 @@ fn declared_in_initialize(
 
 fn tools(state: &State, parts: &Parts, message: &Message<'_>) -> Option<Kind> {
     let frame = Frame::read("tools/list", message.params).ok()?;
-    let session = value(&parts.headers, &SESSION).and_then(|id| state.session(&id));
-    let (version, method) = (
-        value(&parts.headers, &PROTOCOL_VERSION),
-        value(&parts.headers, &METHOD),
-    );
-    let headers = Headers {
-        protocol_version: version.as_deref(),
-        method: method.as_deref(),
-        name: None,
-        session: session.is_some(),
-    };
+    let session = value(&parts.headers, &SESSION).and_then(|id| state.session(id));
+    let headers = said(&parts.headers, session.is_some());
     let era = era_of("tools/list", &frame.meta, Some(&headers));
     let cursor = message.params.and_then(|params| member(params, "cursor"));
     let declared = match (frame.meta.get(meta::CLIENT_CAPABILITIES), era) {
@@ -133,7 +124,7 @@ pub(super) async fn forward<E>(
     parts.headers.remove(header::ACCEPT_ENCODING);
     let mut headers = parts.headers.clone();
     let response = inner.forward(parts, body).await?;
-    let issued = value(response.headers(), &SESSION);
+    let issued = value(response.headers(), &SESSION).map(str::to_owned);
     // Whoever initialized may go on in the session.
     if let Some(id) = response.headers().get(SESSION) {
         headers.insert(SESSION, id.clone());
@@ -161,13 +152,22 @@ pub(super) async fn forward<E>(
     if !is_json(&parts.headers) || !(parts.status.is_success() || lists) {
         return Ok(Response::from_parts(parts, body));
     }
-    let Ok(body) = Limited::new(body, limit).collect().await else {
-        return Ok(bad_gateway(
-            &amended.raw_id,
-            "the server's answer was cut off, or is larger than what is read here",
-        ));
+    let whole = Limited::new(body, limit).collect();
+    let body = match tokio::time::timeout(state.options.timeout, whole).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            return Ok(bad_gateway(
+                &amended.raw_id,
+                "the server's answer was cut off, or is larger than what is read here",
+            ));
+        }
+        Err(_) => {
+            let what = "the server's answer does not end in time";
+            let mut response = bad_gateway(&amended.raw_id, what);
+            *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            return Ok(response);
+        }
     };
-    let body = body.to_bytes();
     let Some((body, replaced)) = answer(state, &amended, issued.as_deref(), caller, &body) else {
         return Ok(Response::from_parts(parts, full(body)));
     };

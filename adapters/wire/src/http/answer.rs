@@ -12,38 +12,67 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame as BodyFrame};
 use mcp_ext_core::envelope::{Frame, Headers, era_of};
 use mcp_ext_core::protocol::Era;
-use mcp_ext_core::request::{BoxFuture, Notifier, NotifyError, SessionDeclaration};
+use mcp_ext_core::request::{BoxFuture, Input, Notifier, NotifyError, SessionDeclaration};
 use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Principal, RpcError};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 
 use super::ask::{Asked, ask};
-use super::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION, check_tool, value};
+use super::headers::{PROTOCOL_VERSION, SESSION, check_tool, said, value};
 use super::layer::Inner;
 use super::sse::event;
 use super::state::{Running, Session, State};
 use super::{Auth, WireBody, empty, json as json_response};
-use crate::message::{Id, Message, answer_frame, error_frame, notification_frame, text, trimmed};
+use crate::message::{Id, Message, answer_frame, error_frame, notification_frame, text};
 use crate::own::{self, Routed};
 
-/// The headers of a request that the protocol gives a meaning.
-pub(super) struct Said {
-    protocol_version: Option<String>,
-    method: Option<String>,
-    name: Option<String>,
-    session: bool,
+/// A request that is answered here, read once; its parts are its own, so that it outlives the body.
+pub(super) struct Call {
+    method: String,
+    /// The id as it was written.
+    raw_id: String,
+    /// Or why the request cannot be taken, and the id to answer with.
+    id: Result<Id, (String, RpcError)>,
+    /// What the params hold, or why they cannot be read.
+    params: Result<Params, RpcError>,
 }
 
-impl Said {
-    pub fn headers(&self) -> Headers<'_> {
-        Headers {
-            protocol_version: self.protocol_version.as_deref(),
-            method: self.method.as_deref(),
-            name: self.name.as_deref(),
-            session: self.session,
+/// A [`Frame`] without the method that it borrows.
+struct Params {
+    tool: Option<String>,
+    meta: Arc<JsonObject>,
+    params: Option<Box<RawValue>>,
+    input: Option<Box<Input>>,
+}
+
+impl Call {
+    pub fn of(message: &Message<'_>, method: &str, frame: Result<Frame<'_>, RpcError>) -> Self {
+        Self {
+            method: method.to_owned(),
+            raw_id: message.id.map_or("null", |id| id.get()).to_owned(),
+            id: taken(message).map_err(|(shown, error)| (shown.to_owned(), error)),
+            params: frame.map(|frame| Params {
+                tool: frame.tool,
+                meta: frame.meta,
+                params: frame.params,
+                input: frame.input,
+            }),
         }
+    }
+
+    fn era(&self, headers: &HeaderMap, session: bool) -> Era {
+        let none = JsonObject::new();
+        // Params that are malformed are refused later, in the era that the headers say.
+        let meta = self.params.as_ref().map_or(&none, |params| &params.meta);
+        let headers = Headers {
+            protocol_version: value(headers, &PROTOCOL_VERSION),
+            session,
+            ..Headers::default()
+        };
+        era_of(&self.method, meta, Some(&headers))
     }
 }
 
@@ -52,8 +81,9 @@ pub(super) async fn own<E>(
     inner: Inner<E>,
     parts: Parts,
     bytes: Bytes,
+    call: Box<Call>,
 ) -> Result<Response<WireBody>, E> {
-    match admit(&state, &inner, parts, bytes).await? {
+    match admit(&state, &inner, parts, bytes, call).await? {
         Admitted::Yes(asking) => Ok(respond(state, *asking).await),
         Admitted::No(response) => Ok(*response),
     }
@@ -72,19 +102,12 @@ pub(super) async fn admit<E>(
     inner: &Inner<E>,
     parts: Parts,
     bytes: Bytes,
+    call: Box<Call>,
 ) -> Result<Admitted, E> {
     let no = |response| Ok(Admitted::No(Box::new(response)));
     let session_id = value(&parts.headers, &SESSION);
-    let session = session_id.as_deref().and_then(|id| state.session(id));
-    let said = Said {
-        protocol_version: value(&parts.headers, &PROTOCOL_VERSION),
-        method: value(&parts.headers, &METHOD),
-        name: value(&parts.headers, &NAME),
-        session: session.is_some(),
-    };
-    let Some(era) = era(&bytes, &said) else {
-        return no(inner.forward(parts, bytes).await?);
-    };
+    let session = session_id.and_then(|id| state.session(id));
+    let era = call.era(&parts.headers, session.is_some());
     // A session that was not opened through here, and a request that belongs to none where the server has sessions,
     // are the server's to answer.
     let orphan =
@@ -96,11 +119,11 @@ pub(super) async fn admit<E>(
         return no(empty(StatusCode::FORBIDDEN));
     }
     if !state.remembers(state.asked_as(&parts.headers), era) {
-        match ask(state, inner, &parts, era).await? {
+        match Box::pin(ask(state, inner, &parts, era)).await? {
             Asked::Yes => {}
             Asked::No => return no(inner.forward(parts, bytes).await?),
             Asked::Relay(response) => {
-                if let (StatusCode::NOT_FOUND, Some(id)) = (response.status(), &session_id) {
+                if let (StatusCode::NOT_FOUND, Some(id)) = (response.status(), session_id) {
                     state.close_session(id);
                 }
                 return Ok(Admitted::No(response));
@@ -109,23 +132,12 @@ pub(super) async fn admit<E>(
     }
     Ok(Admitted::Yes(Box::new(Asking {
         principal: state.principal(&parts),
+        session: session_id.map(str::to_owned).zip(session),
         parts,
         bytes,
-        said,
+        call,
         era,
-        session: session_id.zip(session),
     })))
-}
-
-/// The era of a request; `None` when it cannot be read as one after all.
-fn era(bytes: &[u8], said: &Said) -> Option<Era> {
-    let message = Message::read(trimmed(bytes))?;
-    let method = message.method()?;
-    // Params that are malformed are refused later, in the era that the headers say.
-    let meta = Frame::read(&method, message.params)
-        .map(|frame| frame.meta)
-        .unwrap_or_default();
-    Some(era_of(&method, &meta, Some(&said.headers())))
 }
 
 /// Whether `Origin` is absent or of this machine.
@@ -148,9 +160,15 @@ pub(super) struct Asking {
     pub parts: Parts,
     pub principal: Option<Principal>,
     pub bytes: Bytes,
-    pub said: Said,
+    call: Box<Call>,
     pub era: Era,
     session: Option<(String, Session)>,
+}
+
+impl Asking {
+    pub fn headers(&self) -> Headers<'_> {
+        said(&self.parts.headers, self.session.is_some())
+    }
 }
 
 /// A finished answer. `None` stands for a request that was cancelled.
@@ -245,15 +263,14 @@ pub(super) fn taken<'a>(message: &Message<'a>) -> Result<Id, (&'a str, RpcError)
 }
 
 /// Owns all that the call borrows, so that dropping it drops the call.
-async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) -> Outcome {
+async fn work(state: Arc<State>, mut asking: Asking, notes: mpsc::Sender<String>) -> Outcome {
     let era = asking.era;
-    let message = Message::read(trimmed(&asking.bytes))?;
-    let raw_id = message.id?.get();
+    let raw_id = std::mem::take(&mut asking.call.raw_id);
     let refuse =
         |id: &str, error: RpcError| Some((error.http_status(era), error_frame(id, &error)));
-    let id = match taken(&message) {
+    let id = match asking.call.id.clone() {
         Ok(id) => id,
-        Err((shown, error)) => return refuse(shown, error),
+        Err((shown, error)) => return refuse(&shown, error),
     };
     let under_way = match &asking.session {
         None => None,
@@ -261,7 +278,7 @@ async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) ->
             let key = (session.clone(), id);
             let Some(running) = state.start(key.clone()) else {
                 let error = invalid("a request with this id is still under way", "duplicate_id");
-                return refuse(raw_id, error);
+                return refuse(&raw_id, error);
             };
             Some(UnderWay {
                 state: state.clone(),
@@ -270,7 +287,7 @@ async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) ->
             })
         }
     };
-    let call = call(&state, &asking, &message, under_way.as_ref(), notes);
+    let call = call(&state, asking, under_way.as_ref(), notes);
     let answer = match &under_way {
         None => call.await,
         Some(under_way) => tokio::select! {
@@ -283,26 +300,32 @@ async fn work(state: Arc<State>, asking: Asking, notes: mpsc::Sender<String>) ->
         .as_ref()
         .err()
         .map_or(200, |error| error.http_status(era));
-    Some((status, answer_frame(raw_id, &answer)))
+    Some((status, answer_frame(&raw_id, &answer)))
 }
 
 async fn call(
     state: &State,
-    asking: &Asking,
-    message: &Message<'_>,
+    asking: Asking,
     under_way: Option<&UnderWay>,
     notes: mpsc::Sender<String>,
 ) -> Result<String, RpcError> {
     let Asking {
         parts,
         principal,
-        said,
+        call,
         session,
         ..
     } = asking;
-    let session = session.as_ref().map(|(_, session)| session.clone());
-    let method = message.method().unwrap_or_default();
-    let frame = Frame::read(&method, message.params)?;
+    let said = said(&parts.headers, session.is_some());
+    let session = session.map(|(_, session)| session);
+    let params = call.params?;
+    let frame = Frame {
+        method: &call.method,
+        tool: params.tool,
+        meta: params.meta,
+        params: params.params,
+        input: params.input,
+    };
     let version = session.as_ref().and_then(|session| session.version);
     let declared = match session {
         Some(session) => session.declared?,
@@ -310,7 +333,7 @@ async fn call(
         None => SessionDeclaration::Unknown,
     };
     let set = state.server.stamping();
-    let opened = frame.open(set.protocol(), declared, Some(&said.headers()));
+    let opened = frame.open(set.protocol(), declared, Some(&said));
     // Headers that differ come before a version that is not served.
     let comparable = match &opened {
         Ok(incoming) => incoming.era == Era::Modern,
@@ -327,7 +350,7 @@ async fn call(
             .unwrap_or_default();
         check_tool(&parts.headers, tool, &arguments, schema)?;
     }
-    let mut incoming = opened?.principal(principal.clone());
+    let mut incoming = opened?.principal(principal);
     incoming.version = incoming.version.or(version);
     incoming.notify = Some(Arc::new(Notes(notes)));
     if let Some(under_way) = under_way {

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::amend::discovered;
 use super::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION};
-use super::layer::Inner;
+use super::layer::{Inner, bad_gateway};
 use super::sse::{Events, data};
 use super::state::State;
-use super::{WireBody, empty, full, is_events, is_json};
+use super::{BoxError, WireBody, empty, full, is_events, is_json};
 use crate::merge::Splice;
 use crate::message::{Message, text, trimmed};
 
@@ -26,7 +26,7 @@ pub(super) enum Asked {
     Yes,
     /// It does not serve this era, or says something that cannot be read: it is to answer the request itself.
     No,
-    /// It does not take the caller; the client gets this, as it came.
+    /// It does not take the caller, or fails; the client gets this, as it came.
     Relay(Box<Response<WireBody>>),
 }
 
@@ -59,12 +59,17 @@ pub(super) async fn ask<E>(
             },
         }),
     };
-    let request = request(parts, era, &question);
     let exchange = async {
-        let response = inner.send(request).await?;
+        let mut response = inner.send(request(parts, era, &question)).await?;
+        // A kept connection that the server was just closing, as often as not. What is only asked can be asked again.
+        if response.status() == StatusCode::BAD_GATEWAY {
+            response = inner.send(request(parts, era, &question)).await?;
+        }
         let status = response.status();
+        // A server that fails says nothing about what it serves.
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
             || (in_session && status == StatusCode::NOT_FOUND)
+            || status.is_server_error()
         {
             return Ok(Err(Asked::Relay(Box::new(response))));
         }
@@ -72,10 +77,15 @@ pub(super) async fn ask<E>(
             return Ok(Err(Asked::No));
         }
         let issued = response.headers().get(SESSION).cloned();
-        Ok(Ok((
-            issued,
-            message(response, state.options.max_amended_bytes).await,
-        )))
+        Ok(
+            match message(response, state.options.max_amended_bytes).await {
+                Ok(message) => Ok((issued, message)),
+                Err(_) => Err(Asked::Relay(Box::new(bad_gateway(
+                    "null",
+                    "the server's answer to a question of the extensions' was cut off, or is larger than what is read here",
+                )))),
+            },
+        )
     };
     let (issued, message) = match tokio::time::timeout(state.options.timeout, exchange).await {
         Ok(exchanged) => match exchanged? {
@@ -96,7 +106,10 @@ pub(super) async fn ask<E>(
         (Era::Legacy, Some(_)) => match issued {
             None => true,
             Some(session) => {
-                end_session(inner, parts, session).await?;
+                let ended = end_session(inner, parts, session);
+                if let Ok(ended) = tokio::time::timeout(state.options.timeout, ended).await {
+                    ended?;
+                }
                 false
             }
         },
@@ -166,15 +179,18 @@ async fn end_session<E>(inner: &Inner<E>, parts: &Parts, session: HeaderValue) -
     inner.send(delete).await.map(|_| ())
 }
 
-/// The answer in a response, be it JSON or a stream of events.
-async fn message(response: Response<WireBody>, limit: usize) -> Option<Vec<u8>> {
+/// The answer in a response, be it JSON or a stream of events; `None` when there is none.
+///
+/// # Errors
+/// The body was cut off, or an answer is larger than `limit`.
+async fn message(response: Response<WireBody>, limit: usize) -> Result<Option<Vec<u8>>, BoxError> {
     let (parts, body) = response.into_parts();
     if is_json(&parts.headers) {
-        let body = Limited::new(body, limit).collect().await.ok()?;
-        return Some(body.to_bytes().to_vec());
+        let body = Limited::new(body, limit).collect().await?;
+        return Ok(Some(body.to_bytes().to_vec()));
     }
     if !is_events(&parts.headers) {
-        return None;
+        return Ok(None);
     }
     let mut body = body;
     let mut events = Events::default();
@@ -184,17 +200,17 @@ async fn message(response: Response<WireBody>, limit: usize) -> Option<Vec<u8>> 
         })
     };
     while let Some(frame) = body.frame().await {
-        if let Ok(bytes) = frame.ok()?.into_data() {
+        if let Ok(bytes) = frame?.into_data() {
             events.push(&bytes);
         }
         while let Some(event) = events.next_event() {
             if let Some(data) = data(&event).filter(is_answer) {
-                return Some(data);
+                return Ok(Some(data));
             }
         }
         if events.held() > limit {
-            return None;
+            return Err("an event is too large".into());
         }
     }
-    None
+    Ok(None)
 }

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 use mcp_ext_core::RpcError;
+use mcp_ext_core::envelope::Headers;
 use mcp_ext_core::headers::decode;
 use mcp_ext_core::wire::code;
 use serde_json::{Value, json};
@@ -14,12 +15,22 @@ pub(crate) const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM: &str = "mcp-param-";
 
 /// The value of a header; one that is given twice, or is no text, equals no value there can be.
-pub(super) fn value(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+pub(super) fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut all = headers.get_all(name).iter();
     let first = all.next()?;
     match (first.to_str(), all.next()) {
-        (Ok(value), None) => Some(value.to_owned()),
-        _ => Some("\u{0}".to_owned()),
+        (Ok(value), None) => Some(value),
+        _ => Some("\u{0}"),
+    }
+}
+
+/// What the headers say beside the body. `session`: whether they name one that is known.
+pub(super) fn said(headers: &HeaderMap, session: bool) -> Headers<'_> {
+    Headers {
+        protocol_version: value(headers, &PROTOCOL_VERSION),
+        method: value(headers, &METHOD),
+        name: value(headers, &NAME),
+        session,
     }
 }
 
@@ -65,8 +76,8 @@ fn check_params(
 }
 
 /// A header and the member of the body that it repeats. What is no scalar there is the params' fault, said later.
-fn compare(name: &str, header: Option<String>, body: Option<&Value>) -> Result<(), RpcError> {
-    let fault = match (header.as_deref().map(decode), body) {
+fn compare(name: &str, header: Option<&str>, body: Option<&Value>) -> Result<(), RpcError> {
+    let fault = match (header.map(decode), body) {
         (None, None) | (_, Some(Value::Array(_) | Value::Object(_))) => return Ok(()),
         (None, Some(_)) => "is missing",
         (Some(None), _) => "is not valid base64 of UTF-8 text",

@@ -10,6 +10,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use mcp_ext_core::envelope::Frame;
 use mcp_ext_core::listen::METHOD;
 use mcp_ext_core::request::Target;
 use mcp_ext_core::wire::code;
@@ -18,11 +19,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::amend::{self, Amended};
+use super::answer::{self, Call};
 use super::headers::{SESSION, value};
 use super::state::State;
-use super::{BoxError, HttpOptions, WireBody, answer, empty, full, json, listen};
+use super::{BoxError, HttpOptions, WireBody, empty, full, json, listen};
 use crate::listen::asked;
-use crate::message::{Id, Message, error_frame, member, text, trimmed};
+use crate::message::{Id, Members, Message, error_frame, member, text, trimmed};
 use crate::own::too_large;
 
 /// Puts a set of extensions in front of any service that speaks Streamable HTTP.
@@ -179,7 +181,8 @@ async fn handle<E>(
     if parts.method != Method::POST {
         let ended = (parts.method == Method::DELETE)
             .then(|| value(&parts.headers, &SESSION))
-            .flatten();
+            .flatten()
+            .map(str::to_owned);
         let response = inner.send(Request::from_parts(parts, body)).await?;
         if let Some(session) = ended.filter(|_| response.status().is_success()) {
             state.close_session(&session);
@@ -199,9 +202,12 @@ async fn handle<E>(
     match plan(&state, &parts, &bytes) {
         Plan::Forward => inner.forward(parts, bytes).await,
         Plan::Accepted => Ok(empty(StatusCode::ACCEPTED)),
-        Plan::Amend(amended) => amend::forward(&state, &inner, parts, bytes, *amended).await,
-        Plan::Answer => answer::own(state, inner, parts, bytes).await,
-        Plan::Listen => listen::listen(state, inner, parts, bytes).await,
+        // In boxes of their own, so that they do not weigh on every request.
+        Plan::Amend(amended) => {
+            Box::pin(amend::forward(&state, &inner, parts, bytes, *amended)).await
+        }
+        Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,
+        Plan::Listen(call) => Box::pin(listen::listen(state, inner, parts, bytes, call)).await,
     }
 }
 
@@ -211,27 +217,57 @@ enum Plan {
     /// A notification that ends here.
     Accepted,
     Amend(Box<Amended>),
-    Answer,
-    Listen,
+    Answer(Box<Call>),
+    Listen(Box<Call>),
 }
 
 fn plan(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
-    let Some(message) = Message::read(trimmed(bytes)) else {
-        return Plan::Forward;
+    let text = trimmed(bytes);
+    let owns = |method: &str| state.server.owns_method(method);
+    match Message::read_owned(text, owns) {
+        Some((message, Some(params))) => {
+            if let Some(call) = call(state, &message, params) {
+                return Plan::Answer(Box::new(call));
+            }
+        }
+        Some((message, None)) => return planned(state, parts, text, &message),
+        None => {}
+    }
+    // What is wrong with it is said by whoever reads it as a whole.
+    match Message::read(text) {
+        Some(message) => planned(state, parts, text, &message),
+        None => Plan::Forward,
+    }
+}
+
+/// A request of ours whose params were read on the way; `None` when something is wrong with it.
+fn call(state: &State, message: &Message<'_>, mut params: Members<'_>) -> Option<Call> {
+    message.id?;
+    let method = message.method()?;
+    let meta = match params.iter().rfind(|(name, _)| name == "_meta") {
+        Some((_, meta)) => state.metas.read(meta)?,
+        None => Arc::default(),
     };
+    params.retain(|(name, _)| name != "_meta");
+    Some(Call::of(message, &method, Frame::of(&method, meta, params)))
+}
+
+fn planned(state: &State, parts: &Parts, text: &[u8], message: &Message<'_>) -> Plan {
     let Some(method) = message.method() else {
         return Plan::Forward;
     };
     if message.id.is_none() {
-        return notification(state, parts, &message, &method);
+        return notification(state, parts, message, &method);
     }
-    if state.server.owns(target(&message, &method, &mut None)) {
-        return Plan::Answer;
+    if state.server.owns(target(message, &method, &mut None)) {
+        let frame = Frame::read(&method, message.params);
+        return Plan::Answer(Box::new(Call::of(message, &method, frame)));
     }
-    if method == METHOD && asked(&state.server, trimmed(bytes)).is_some() {
-        return Plan::Listen;
+    if method == METHOD && asked(&state.server, text).is_some() {
+        let frame = Frame::read(&method, message.params);
+        return Plan::Listen(Box::new(Call::of(message, &method, frame)));
     }
-    match Amended::of(state, parts, &message, &method) {
+    match Amended::of(state, parts, message, &method) {
         Some(amended) => Plan::Amend(Box::new(amended)),
         None => Plan::Forward,
     }
@@ -268,7 +304,7 @@ fn notification(state: &State, parts: &Parts, message: &Message<'_>, method: &st
             mcp_ext_core::protocol::Era::Legacy,
         );
         if let (Some(session), Some(id), true) = (value(&parts.headers, &SESSION), id, known)
-            && state.cancel(&(session, id))
+            && state.cancel(&(session.to_owned(), id))
         {
             return Plan::Accepted;
         }

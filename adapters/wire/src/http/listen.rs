@@ -18,7 +18,7 @@ use mcp_ext_core::request::SessionDeclaration;
 use mcp_ext_core::{RpcError, Subscription};
 use tokio::time::{Instant, Interval};
 
-use super::answer::{Admitted, Asking, admit, events, taken, takes_events};
+use super::answer::{Admitted, Asking, Call, admit, events, taken, takes_events};
 use super::layer::{Inner, bad_gateway};
 use super::sse::{Events, data, event, with_data};
 use super::state::State;
@@ -45,8 +45,9 @@ pub(super) async fn listen<E>(
     inner: Inner<E>,
     parts: Parts,
     bytes: Bytes,
+    call: Box<Call>,
 ) -> Result<Response<WireBody>, E> {
-    let asking = match admit(&state, &inner, parts, bytes).await? {
+    let asking = match admit(&state, &inner, parts, bytes, call).await? {
         Admitted::Yes(asking) => asking,
         Admitted::No(response) => return Ok(*response),
     };
@@ -95,7 +96,7 @@ fn subscribe(
 ) -> Result<Subscription, RpcError> {
     let request = Frame::read(METHOD, message.params)?;
     let set = state.server.stamping();
-    let headers = asking.said.headers();
+    let headers = asking.headers();
     let incoming = request
         .open(set.protocol(), SessionDeclaration::none(), Some(&headers))?
         .principal(asking.principal.clone());

@@ -5,8 +5,11 @@ mod answer;
 mod ask;
 mod body;
 pub(crate) mod headers;
+#[cfg(feature = "proxy")]
+mod inline;
 mod layer;
 mod listen;
+mod metas;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
 pub(crate) mod sse;
@@ -40,7 +43,8 @@ pub struct HttpOptions {
     /// Largest answer of the wrapped server that is amended, in bytes. Only `initialize`, `server/discover` and
     /// `tools/list` are; a larger answer of theirs is 502 as JSON, and passes unamended in an event stream.
     pub max_amended_bytes: usize,
-    /// How long the wrapped server may take to answer a question of ours, and a client to send its body.
+    /// How long the wrapped server may take to answer a question of ours, and to finish the JSON of an answer that is
+    /// amended; and a client to send its body.
     pub timeout: Duration,
     /// How long a caller that the wrapped server took is remembered; at most 30 seconds.
     pub remember: Duration,

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,9 +22,11 @@ use hyper_util::server::graceful::GracefulShutdown;
 use mcp_ext_core::ExtensionSet;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::inline::Inline;
 use super::layer::bad_gateway;
 use super::{Auth, HttpOptions, WireBody, WireLayer, WireService, json};
 
@@ -126,6 +128,11 @@ pub async fn proxy(
 
     let places = Arc::new(Semaphore::new(options.max_connections));
     let graceful = GracefulShutdown::new();
+    // Owned here, so that they end when this future does.
+    let mut connections = JoinSet::new();
+    // Once a second those that have ended are forgotten. And since a timer is always due soon, those that each request
+    // starts, which are due later, need not wake whoever waits for the next one.
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = async {
@@ -138,6 +145,10 @@ pub async fn proxy(
         };
         let (stream, peer, place) = tokio::select! {
             () = &mut stop => break,
+            _ = tick.tick() => {
+                while connections.try_join_next().is_some() {}
+                continue;
+            }
             accepted = accepted => match accepted {
                 Ok(accepted) => accepted,
                 // A connection that is gone again, or no more files: neither ends the proxy.
@@ -150,15 +161,18 @@ pub async fn proxy(
         // Small frames are answers that somebody waits for.
         let _ = stream.set_nodelay(true);
         let site = site.clone();
+        let Ok(peer) = HeaderValue::from_str(&peer.ip().to_string()) else {
+            continue;
+        };
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(options.head_timeout)
             .serve_connection(
                 TokioIo::new(stream),
-                service_fn(move |request| site.clone().serve(request, peer.ip())),
+                service_fn(move |request| site.clone().serve(request, peer.clone())),
             );
-        let connection = graceful.watch(connection);
-        tokio::spawn(async move {
+        let connection = Inline::new(Box::pin(graceful.watch(connection)));
+        connections.spawn(async move {
             // How a connection of a client ends is the client's business.
             let _ = connection.await;
             drop(place);
@@ -168,6 +182,7 @@ pub async fn proxy(
     set.end_subscriptions();
     // Streams that never end are cut off.
     let _ = tokio::time::timeout(options.grace, graceful.shutdown()).await;
+    connections.shutdown().await;
     Ok(())
 }
 
@@ -181,13 +196,13 @@ impl Site {
     async fn serve(
         self: Arc<Self>,
         mut request: Request<Incoming>,
-        peer: IpAddr,
+        peer: HeaderValue,
     ) -> Result<Response<WireBody>, Infallible> {
         if request.uri().path() == HEALTH && request.method() == Method::GET {
             return Ok(json(200, r#"{"status":"ok"}"#.to_owned()));
         }
         strip(request.headers_mut());
-        forwarded(request.headers_mut(), peer);
+        forwarded(request.headers_mut(), &peer);
         let response = if request.uri().path() == self.path {
             self.extended.clone().call(request).await
         } else {
@@ -253,6 +268,21 @@ impl Service<Request<WireBody>> for Upstream {
 
 /// Removes what concerns one hop alone.
 fn strip(headers: &mut HeaderMap) {
+    const HOP: [HeaderName; 9] = [
+        header::CONNECTION,
+        header::PROXY_AUTHENTICATE,
+        header::PROXY_AUTHORIZATION,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+    ];
+    // Most messages have none of them.
+    if !headers.keys().any(|name| HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -263,30 +293,21 @@ fn strip(headers: &mut HeaderMap) {
     for name in named {
         headers.remove(name);
     }
-    for name in [
-        header::CONNECTION,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ] {
+    for name in HOP {
         headers.remove(name);
     }
 }
 
 /// Says who was asked, and by whom.
-fn forwarded(headers: &mut HeaderMap, peer: IpAddr) {
+fn forwarded(headers: &mut HeaderMap, peer: &HeaderValue) {
     const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-    let before = headers.get(FOR).and_then(|value| value.to_str().ok());
-    let chain = match before {
-        Some(before) => format!("{before}, {peer}"),
-        None => peer.to_string(),
+    let chain = match headers.get(FOR).map(|before| before.to_str()) {
+        Some(Ok(before)) => {
+            HeaderValue::from_str(&format!("{before}, {}", peer.to_str().unwrap_or_default()))
+        }
+        None | Some(Err(_)) => Ok(peer.clone()),
     };
-    if let Ok(chain) = HeaderValue::from_str(&chain) {
+    if let Ok(chain) = chain {
         headers.insert(FOR, chain);
     }
     if let Some(host) = headers.get(header::HOST).cloned() {

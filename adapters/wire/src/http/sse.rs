@@ -50,7 +50,7 @@ impl Events {
     fn end(&mut self) -> Option<usize> {
         let all = &self.buffer;
         let mut at = self.searched;
-        while let Some(found) = all[at..].iter().position(|b| matches!(b, b'\n' | b'\r')) {
+        while let Some(found) = memchr::memchr2(b'\n', b'\r', &all[at..]) {
             let first = line_end(&all[at + found..], self.ended)?;
             let next = at + found + first;
             match all.get(next) {
@@ -63,6 +63,8 @@ impl Events {
             // The line before this one cannot end the event any more.
             self.searched = at;
         }
+        // A long line that comes in many pieces is not looked through again with each.
+        self.searched = all.len();
         None
     }
 }

@@ -13,6 +13,7 @@ use mcp_ext_core::{ExtensionSet, Principal, RpcError};
 use tokio::sync::Notify;
 
 use super::headers::{SESSION, authorization, identifying, value};
+use super::metas::Metas;
 use super::{Auth, HttpOptions};
 use crate::message::Id;
 use crate::own::Cancelled;
@@ -33,6 +34,7 @@ pub(super) type Caller = u128;
 pub(super) struct State {
     pub server: Server,
     pub options: HttpOptions,
+    pub metas: Metas,
     keys: [RandomState; 2],
     inner: Mutex<Inner>,
 }
@@ -68,6 +70,7 @@ impl State {
         Self {
             server: Server::new(set),
             options,
+            metas: Metas::new(),
             keys: [RandomState::new(), RandomState::new()],
             inner: Mutex::default(),
         }

@@ -1,72 +1,24 @@
-//! What wrapping costs over stdio, beside the bare server and a pump that looks at nothing, in one run.
-//!
-//! `cargo run --release -p mcp-ext-wire --features process --example speed`
+//! Lines over pipes.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use mcp_ext_core::{ExtensionSet, ToolCx, extension, handlers};
 use mcp_ext_wire::RelayOptions;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// A text.
-#[derive(Serialize, Deserialize, JsonSchema)]
-pub struct Text {
-    text: String,
-}
+use crate::{Figures, compare, runtime, set};
 
-/// Something to put in front.
-#[extension(id = "com.example/speed")]
-pub trait Speed {
-    /// Gives the text back.
-    #[method]
-    #[tool]
-    async fn speed_echo(
-        &self,
-        cx: &ToolCx<SpeedExtension>,
-        params: Text,
-    ) -> Result<Text, std::convert::Infallible>;
-}
-
-struct Echo;
-
-#[handlers]
-impl Speed for Echo {
-    async fn speed_echo(
-        &self,
-        _: &ToolCx<SpeedExtension>,
-        params: Text,
-    ) -> Result<Text, std::convert::Infallible> {
-        Ok(params)
+/// Runs a process of a comparison.
+pub fn run(mode: &str) {
+    match mode {
+        "server" => server(),
+        "pump" => runtime(pump(true)),
+        "copy" => runtime(pump(false)),
+        "empty" => runtime(wrapped(mcp_ext_core::ExtensionSet::builder())),
+        _ => runtime(wrapped(set())),
     }
-}
-
-fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    match args.get(1).map(String::as_str) {
-        Some("server") => server(),
-        Some("pump") => runtime(pump(true)),
-        Some("copy") => runtime(pump(false)),
-        Some("empty") => runtime(wrapped(ExtensionSet::builder())),
-        Some("wrap") => {
-            let set = ExtensionSet::builder().enable(SpeedExtension::provide(Echo));
-            runtime(wrapped(set));
-        }
-        _ => measure(),
-    }
-}
-
-fn runtime(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(work);
-    std::process::exit(0);
 }
 
 /// Answers every line with a fixed result, as fast as it can.
@@ -87,7 +39,7 @@ fn server() {
 
 fn child() -> tokio::process::Command {
     let mut command = tokio::process::Command::new(std::env::current_exe().expect("this program"));
-    command.arg("server");
+    command.args(["stdio", "server"]);
     command
 }
 
@@ -140,12 +92,14 @@ async fn lines(from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     }
 }
 
-struct Peer(Child, ChildStdin, BufReader<ChildStdout>);
+/// A process of a comparison, with its input and output.
+pub struct Peer(Child, ChildStdin, BufReader<ChildStdout>);
 
 impl Peer {
-    fn start(mode: &str) -> Self {
+    /// Starts it.
+    pub fn start(mode: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .arg(mode)
+            .args(["stdio", mode])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -167,16 +121,18 @@ impl Peer {
     }
 }
 
-fn frame(id: u32) -> String {
+/// A call of the server's own tool, or of ours.
+pub fn frame(id: u32, own: bool) -> String {
+    let name = if own { "speed_echo" } else { "add" };
     format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"add","arguments":{{"a":1,"b":2,"text":"some words that stand for arguments of usual length"}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","arguments":{{"a":1,"b":2,"text":"some words that stand for arguments of usual length"}}}}}}"#
     )
 }
 
 fn sequential(peer: &mut Peer, calls: u32) -> Duration {
     let mut times: Vec<Duration> = (1..=calls)
         .map(|id| {
-            let frame = frame(id);
+            let frame = frame(id, false);
             let at = Instant::now();
             peer.call(&frame);
             at.elapsed()
@@ -186,13 +142,14 @@ fn sequential(peer: &mut Peer, calls: u32) -> Duration {
     times[times.len() / 2]
 }
 
-/// Calls a second with 64 under way.
-fn pipelined(peer: &mut Peer, calls: u32) -> f64 {
+/// Calls a second with 64 under way; every `own`th is one of ours.
+pub fn pipelined(peer: &mut Peer, calls: u32, own: u32) -> f64 {
     let at = Instant::now();
     let mut open = VecDeque::new();
     let mut line = String::new();
     for id in 1..=calls {
-        writeln!(peer.1, "{}", frame(id)).expect("it takes it");
+        let frame = frame(id, own > 0 && id % own == 0);
+        writeln!(peer.1, "{frame}").expect("it takes it");
         open.push_back(id);
         if open.len() == 64 {
             open.pop_front();
@@ -207,34 +164,27 @@ fn pipelined(peer: &mut Peer, calls: u32) -> f64 {
     f64::from(calls) / at.elapsed().as_secs_f64()
 }
 
-fn measure() {
-    let modes = ["server", "pump", "copy", "empty", "wrap"];
-    let mut peers: Vec<Peer> = modes.iter().map(|mode| Peer::start(mode)).collect();
-    let mut medians = vec![Vec::new(); modes.len()];
-    let mut rates = vec![Vec::new(); modes.len()];
-    // Interleaved, so that whatever else the machine does meets all of them.
-    for round in 0..12 {
-        for (at, peer) in peers.iter_mut().enumerate() {
-            let median = sequential(peer, 2_000);
-            let rate = pipelined(peer, 20_000);
-            // The first round warms up.
-            if round > 0 {
-                medians[at].push(median);
-                rates[at].push(rate);
-            }
-        }
+impl Peer {
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
     }
-    for ((mode, medians), rates) in modes.iter().zip(&mut medians).zip(&mut rates) {
-        medians.sort_unstable();
-        rates.sort_by(f64::total_cmp);
-        println!(
-            "{mode:>7}: median call {:>7.1} us, pipelined {:>9.0} calls/s",
-            medians[medians.len() / 2].as_secs_f64() * 1e6,
-            rates[rates.len() / 2]
-        );
-    }
-    for Peer(mut child, to, _) in peers {
+
+    /// Ends it.
+    pub fn end(self) {
+        let Self(mut child, to, _) = self;
         drop(to);
         let _ = child.wait();
     }
+}
+
+/// Compares wrapping with the pumps and the bare server.
+pub fn measure() {
+    let modes = ["pump", "server", "copy", "empty", "wrap"];
+    let mut peers: Vec<Peer> = modes.iter().map(|mode| Peer::start(mode)).collect();
+    compare("lines over pipes", &modes, |at| Figures {
+        median: sequential(&mut peers[at], 2_000),
+        rate: pipelined(&mut peers[at], 20_000, 0),
+    });
+    peers.into_iter().for_each(Peer::end);
 }
