@@ -11,10 +11,27 @@ use rmcp::ServerHandler;
 use serde_json::{Value, json};
 
 use crate::by_hand::Gate;
+use crate::echo::{self, EchoExtension};
 use crate::grading::{self, RUBRICS};
 use crate::servers::{ByHand, Plain};
 use crate::transport::{Error, Http, Pipe};
 use crate::{bulk, frames, raw};
+
+/// Sends one request again and again; the services differ in type only.
+macro_rules! exchange {
+    ($times:expr, $http:expr, $sent:expr) => {
+        block_on(async {
+            let (mut http, sent): (_, Sent) = ($http, $sent);
+            let frame = Bytes::from((sent.frame)());
+            let first = http.send(frame.clone(), sent.method, sent.name).await?;
+            expect(std::str::from_utf8(&first).ok())?;
+            for _ in 0..$times {
+                black_box(http.send(frame.clone(), sent.method, sent.name).await?);
+            }
+            Ok(())
+        })
+    };
+}
 
 /// One thing that can be done any number of times.
 pub struct Case {
@@ -57,6 +74,20 @@ pub static CASES: &[Case] = &[
     case("set/owns-100", |n| owns(n, set(100)?)),
     // A gated method under rmcp.
     case("http/method/ours", |n| http(n, wrapped(1)?, METHOD)),
+    // The same, answered before rmcp sees it.
+    case("http/method/layer", |n| {
+        layer(n, bulk::set::<10>(0)?, METHOD)
+    }),
+    case("http/method/layer-100", |n| {
+        layer(n, bulk::set::<10>(99)?, METHOD)
+    }),
+    case("http/echo/layer", |n| {
+        let set = ExtensionSet::builder().enable(EchoExtension::provide(echo::Provider));
+        layer(n, set.build()?, ECHO)
+    }),
+    case("http/echo/rmcp", |n| http(n, echo::Bare, ECHO)),
+    // What the client of each HTTP case costs.
+    case("http/client", |n| exchange!(n, Http::nothing(), METHOD)),
     case("http/method/by-hand", |n| {
         http(n, ByHand::default(), METHOD)
     }),
@@ -175,6 +206,12 @@ const METHOD: Sent = Sent {
     name: None,
 };
 
+const ECHO: Sent = Sent {
+    frame: echo::call,
+    method: echo::SAY,
+    name: None,
+};
+
 const TOOL: Sent = Sent {
     frame: frames::add,
     method: "tools/call",
@@ -189,16 +226,11 @@ fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Erro
 }
 
 fn http<S: ServerHandler + Clone>(times: usize, server: S, sent: Sent) -> Result<(), Error> {
-    block_on(async {
-        let http = Http::new(server);
-        let frame = Bytes::from((sent.frame)());
-        let first = http.send(frame.clone(), sent.method, sent.name).await?;
-        expect(std::str::from_utf8(&first).ok())?;
-        for _ in 0..times {
-            black_box(http.send(frame.clone(), sent.method, sent.name).await?);
-        }
-        Ok(())
-    })
+    exchange!(times, Http::new(server), sent)
+}
+
+fn layer(times: usize, set: ExtensionSet, sent: Sent) -> Result<(), Error> {
+    exchange!(times, Http::new(Plain::default()).behind(set), sent)
 }
 
 fn pipe<S: ServerHandler>(times: usize, server: S, sent: Sent) -> Result<(), Error> {
@@ -231,8 +263,12 @@ pub fn answers(frame: &str) -> Result<Vec<(&'static str, Value, Value)>, Error> 
         parse(raw::twin(&gate, frame))?,
     )];
     let sent = Bytes::from(frame.to_owned());
-    let (ours, theirs) = block_on(async {
+    let (ours, layer, theirs) = block_on(async {
         let ours = Http::new(wrapped(1)?)
+            .send(sent.clone(), RUBRICS, None)
+            .await?;
+        let layer = Http::new(Plain::default())
+            .behind(bulk::set::<10>(0)?)
             .send(sent.clone(), RUBRICS, None)
             .await?;
         let theirs = Http::new(ByHand::default())
@@ -240,10 +276,12 @@ pub fn answers(frame: &str) -> Result<Vec<(&'static str, Value, Value)>, Error> 
             .await?;
         Ok((
             serde_json::from_slice(&ours)?,
-            serde_json::from_slice(&theirs)?,
+            serde_json::from_slice(&layer)?,
+            serde_json::from_slice::<Value>(&theirs)?,
         ))
     })?;
-    all.push(("http", ours, theirs));
+    all.push(("http", ours, theirs.clone()));
+    all.push(("http layer", layer, theirs));
     let (ours, theirs) = block_on(async {
         let line = format!("{frame}\n");
         let (mut ours, mut theirs) = (String::new(), String::new());

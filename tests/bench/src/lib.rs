@@ -4,6 +4,7 @@
 pub mod bulk;
 pub mod by_hand;
 pub mod cases;
+pub mod echo;
 pub mod frames;
 pub mod grading;
 pub mod raw;
