@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use mcp_ext_core::Subscription;
 use mcp_ext_core::listen::{ACKNOWLEDGED, METHOD, Notification};
 use mcp_ext_core::protocol::ProtocolVersion;
-use mcp_ext_core::wire::{JsonObject, meta};
+use mcp_ext_core::wire::JsonObject;
+#[cfg(feature = "stdio")]
+use mcp_ext_core::wire::meta;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -66,6 +68,7 @@ fn object(members: &[(Cow<'_, str>, &RawValue)]) -> String {
 }
 
 /// The subscription that a notification belongs to.
+#[cfg(feature = "stdio")]
 pub(crate) fn subscription(message: &Message<'_>) -> Option<Id> {
     let meta = member(message.params?, "_meta")?;
     Id::read(member(meta, meta::SUBSCRIPTION_ID)?)
@@ -113,6 +116,7 @@ pub(crate) fn frame(note: &Notification) -> String {
 }
 
 /// The frame that says that the request of this id is given up.
+#[cfg(feature = "stdio")]
 pub(crate) fn cancelled_frame(id: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","method":"{CANCELLED}","params":{{"requestId":{id}}}}}"#)
 }
