@@ -2,10 +2,12 @@
 //!
 //! `cargo run --release -p mcp-ext-idempotency --features server --example idempotency_throughput [-- DIRECTORY]`
 //!
-//! Both sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of both
-//! sides alternate; the figure is the median of the rounds.
+//! All sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of all
+//! sides alternate; the figure is the median of the rounds. By hand the statements run on the thread that asks, which then
+//! waits for the disk; a server's async handlers cannot do that, so they are also run on another, once a transaction.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
@@ -14,7 +16,7 @@ use mcp_ext_core::request::{Incoming, Params, Target};
 use mcp_ext_core::{ExtensionError, ExtensionSet, Route, ToolCx, extension, handlers};
 use mcp_ext_idempotency::Idempotency;
 use mcp_ext_store::Store;
-use mcp_ext_store::rusqlite::{Connection, OptionalExtension as _, params};
+use mcp_ext_store::rusqlite::{self, Connection, params};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -101,10 +103,29 @@ fn is_error(set: &ExtensionSet, params: Value) -> bool {
     answer.unwrap().contains_key("isError")
 }
 
-/// The same statements in the same transactions.
-struct ByHand(Connection);
+/// The same statements in the same transactions, on the thread that asks, or as an async handler has to: on another.
+#[derive(Clone)]
+struct ByHand {
+    db: Arc<Mutex<Connection>>,
+    from_async: bool,
+}
 
 impl ByHand {
+    fn transaction(&self, work: impl FnOnce(&Connection) + Send + 'static) {
+        let db = self.db.clone();
+        let work = move || {
+            let db = db.lock().unwrap();
+            run(&db, "BEGIN IMMEDIATE", []);
+            work(&db);
+            run(&db, "COMMIT", []);
+        };
+        if self.from_async {
+            block_on(blocking::unblock(work));
+        } else {
+            work();
+        }
+    }
+
     fn open(path: &Path) -> Self {
         let db = Connection::open(path).unwrap();
         db.set_prepared_statement_cache_capacity(64);
@@ -126,124 +147,102 @@ impl ByHand {
         )
         .unwrap();
         db.execute_batch(ORDERS).unwrap();
-        Self(db)
+        Self {
+            db: Arc::new(Mutex::new(db)),
+            from_async: false,
+        }
     }
 
-    fn run(&self, sql: &str) {
-        self.0.prepare_cached(sql).unwrap().execute([]).unwrap();
+    fn reserve(&self, key: String) {
+        self.transaction(move |db| {
+            let find = "SELECT digest, state, first_at, lease_until, expires_at, outcome FROM idempotency
+                        WHERE scope = ?1 AND key = ?2 AND item = ?3";
+            let found = db
+                .prepare_cached(find)
+                .unwrap()
+                .exists(params!["[]", key, ITEM])
+                .unwrap();
+            assert!(!found);
+            let insert = "INSERT INTO idempotency (scope, key, item, operations, digest, state, owner, first_at, lease_until)
+                          VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
+            let operations = "[\"place_order\"]";
+            let values = params!["[]", key, ITEM, operations, [7u8; 32], 7, NOW, NOW + 75_000];
+            run(db, insert, values);
+            let erase = "UPDATE idempotency SET outcome = NULL WHERE rowid IN
+                         (SELECT rowid FROM idempotency WHERE outcome IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
+            run(db, erase, [NOW, 16]);
+        });
     }
 
-    fn find(&self, key: &str) -> Option<(i64, Option<String>)> {
-        self.0
-            .prepare_cached(
-                "SELECT digest, state, first_at, lease_until, expires_at, outcome FROM idempotency
-                 WHERE scope = ?1 AND key = ?2 AND item = ?3",
-            )
-            .unwrap()
-            .query_row(params!["[]", key, "com.example/orders/place"], |row| {
-                Ok((row.get(1)?, row.get(5)?))
-            })
-            .optional()
-            .unwrap()
+    fn give_back(&self, i: usize) {
+        let key = format!("other-{i}");
+        self.reserve(key.clone());
+        self.transaction(move |db| {
+            let delete = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
+            run(db, delete, params!["[]", key, ITEM, 7]);
+        });
     }
 
-    fn reserve(&self, key: &str) {
-        let item = "com.example/orders/place";
-        self.run("BEGIN IMMEDIATE");
-        assert!(self.find(key).is_none());
-        let insert = "INSERT INTO idempotency (scope, key, item, operations, digest, state, owner, first_at, lease_until)
-                      VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
-        let now = 1_700_000_000_000_i64;
-        let values = params![
-            "[]",
-            key,
-            item,
-            "[\"place_order\"]",
-            [7u8; 32],
-            7,
-            now,
-            now + 75_000
-        ];
-        self.0
-            .prepare_cached(insert)
-            .unwrap()
-            .execute(values)
-            .unwrap();
-        let erase = "UPDATE idempotency SET outcome = NULL WHERE rowid IN
-                     (SELECT rowid FROM idempotency WHERE outcome IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
-        self.0
-            .prepare_cached(erase)
-            .unwrap()
-            .execute([now, 16])
-            .unwrap();
-        self.run("COMMIT");
-    }
-
-    fn give_back(&self, key: &str) {
-        self.reserve(key);
-        self.run("BEGIN IMMEDIATE");
-        let delete = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
-        let values = params!["[]", key, "com.example/orders/place", 7];
-        self.0
-            .prepare_cached(delete)
-            .unwrap()
-            .execute(values)
-            .unwrap();
-        self.run("COMMIT");
-    }
-
-    fn call(&self, key: &str) {
-        self.reserve(key);
-        let item = "com.example/orders/place";
-        let now = 1_700_000_000_000_i64;
-        self.run("BEGIN IMMEDIATE");
-        self.0
-            .prepare_cached("INSERT INTO orders (what) VALUES (?1)")
-            .unwrap()
-            .execute(["tea"])
-            .unwrap();
-        let number = self.0.last_insert_rowid();
-        let complete =
-            "UPDATE idempotency SET state = 1, ended_at = ?5, expires_at = ?6, outcome = ?7
-                        WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
-        let outcome = format!("{{\"ok\":{{\"number\":{number}}}}}");
-        let values = params!["[]", key, item, 7, now, now + 604_800_000, outcome];
-        self.0
-            .prepare_cached(complete)
-            .unwrap()
-            .execute(values)
-            .unwrap();
-        self.run("COMMIT");
+    fn call(&self, i: usize) {
+        let key = format!("key-{i}");
+        self.reserve(key.clone());
+        self.transaction(move |db| {
+            run(db, "INSERT INTO orders (what) VALUES (?1)", ["tea"]);
+            let outcome = format!("{{\"ok\":{{\"number\":{}}}}}", db.last_insert_rowid());
+            let complete = "UPDATE idempotency SET state = 1, ended_at = ?5, expires_at = ?6, outcome = ?7
+                            WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
+            run(db, complete, params!["[]", key, ITEM, 7, NOW, NOW + 604_800_000, outcome]);
+        });
     }
 }
 
-/// Time of one call, by ours and by hand.
-fn rounds(mut ours: impl FnMut(usize), mut by_hand: impl FnMut(usize)) -> (Duration, Duration) {
-    let (mut a, mut b) = (Vec::new(), Vec::new());
+const ITEM: &str = "com.example/orders/place";
+const NOW: i64 = 1_700_000_000_000;
+
+/// Executes a statement that is kept.
+fn run(db: &Connection, sql: &str, values: impl rusqlite::Params) -> usize {
+    db.prepare_cached(sql).unwrap().execute(values).unwrap()
+}
+
+/// Time of one call: by ours, by hand, and by hand from async code. Its numbers are those of no other side or round.
+fn rounds(
+    mut ours: impl FnMut(usize),
+    by_hand: &ByHand,
+    call: impl Fn(&ByHand, usize),
+) -> [Duration; 3] {
+    let from_async = ByHand {
+        from_async: true,
+        ..by_hand.clone()
+    };
+    let mut times = [const { Vec::new() }; 3];
     for round in 0..ROUNDS {
-        for (times, run) in [
-            (&mut a, &mut ours as &mut dyn FnMut(usize)),
-            (&mut b, &mut by_hand),
-        ] {
+        for (side, times) in times.iter_mut().enumerate() {
             let began = Instant::now();
-            for i in 0..CALLS {
-                run(round * CALLS + i);
+            for i in round * CALLS..(round + 1) * CALLS {
+                match side {
+                    0 => ours(i),
+                    1 => call(by_hand, i),
+                    _ => call(&from_async, i + ROUNDS * CALLS),
+                }
             }
             times.push(began.elapsed() / CALLS as u32);
         }
     }
-    a.sort();
-    b.sort();
-    (a[ROUNDS / 2], b[ROUNDS / 2])
+    times.map(|mut times| {
+        times.sort();
+        times[ROUNDS / 2]
+    })
 }
 
-fn tell(what: &str, (ours, by_hand): (Duration, Duration)) {
-    let ratio = ours.as_secs_f64() / by_hand.as_secs_f64();
+fn tell(what: &str, [ours, by_hand, from_async]: [Duration; 3]) {
     let rate = |time: Duration| 1.0 / time.as_secs_f64();
     println!(
-        "{what}: {:.0} a second, by hand {:.0}; {ratio:.2} times the time",
+        "{what}: {:.0} a second; by hand {:.0}, {:.2} times the time; by hand from async code {:.0}, {:.2} times",
         rate(ours),
-        rate(by_hand)
+        rate(by_hand),
+        ours.as_secs_f64() / by_hand.as_secs_f64(),
+        rate(from_async),
+        ours.as_secs_f64() / from_async.as_secs_f64(),
     );
 }
 
@@ -269,14 +268,14 @@ fn main() {
     let key = |i: usize| format!("key-{i}");
     tell(
         "a new call: reserve, act, record",
-        rounds(|i| call(&set, &key(i)), |i| by_hand.call(&key(i))),
+        rounds(|i| call(&set, &key(i)), &by_hand, ByHand::call),
     );
-    let other = |i: usize| format!("other-{i}");
     tell(
         "a call that did nothing: reserve, give back",
         rounds(
-            |i| give_back(&set, &other(i)),
-            |i| by_hand.give_back(&other(i)),
+            |i| give_back(&set, &format!("other-{i}")),
+            &by_hand,
+            ByHand::give_back,
         ),
     );
     let began = Instant::now();
