@@ -64,11 +64,13 @@ impl fmt::Display for Text {
 }
 
 fn normalize(text: &str) -> Result<Cow<'_, str>, TextFault> {
-    if let Some((at, c)) = text.chars().enumerate().find(|(_, c)| c.is_control()) {
+    let ascii = text.is_ascii();
+    let plain = ascii && !text.bytes().any(|b| b.is_ascii_control());
+    if !plain && let Some((at, c)) = text.chars().enumerate().find(|(_, c)| c.is_control()) {
         return Err(TextFault::Control { at, code: c.into() });
     }
     let trimmed = |text: &str| text.trim_matches(' ').len();
-    let normal = if text.is_ascii() || is_nfc(text) {
+    let normal = if ascii || is_nfc(text) {
         Cow::Borrowed(text.trim_matches(' '))
     } else {
         let composed: String = text.nfc().collect();
@@ -91,7 +93,7 @@ fn normalize(text: &str) -> Result<Cow<'_, str>, TextFault> {
 pub(crate) fn write_quoted(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.find(['"', '\\']) {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest.as_bytes()) {
         let (before, after) = rest.split_at(at);
         out.push_str(before);
         out.push('\\');
