@@ -233,6 +233,14 @@ impl Idempotency {
             .write(move |db| table::reserve(db, &reserved))
             .await;
         unclaimed.held = None;
+        // Another process has the right to write: a repeat is answered all the same.
+        if let Err(StoreError::Busy { .. }) = &decision {
+            let looked = claim.clone();
+            let found = self.store.read(move |db| table::look(db, &looked)).await?;
+            if !matches!(found, Decision::Run | Decision::TakeOver) {
+                return Ok(found);
+            }
+        }
         decision
     }
 

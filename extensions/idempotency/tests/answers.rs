@@ -10,6 +10,7 @@ use futures_lite::future::{block_on, poll_once};
 use mcp_ext_core::block::{Before, Block, BlockCall, BlockOutcome, Grounds, Place};
 use mcp_ext_core::contract::{Contract, Item};
 use mcp_ext_core::request::{BoxFuture, Principal, Target};
+use mcp_ext_store::{ManualClock, Store};
 use serde_json::{Value, json};
 
 #[test]
@@ -790,4 +791,33 @@ fn an_answer_is_not_given_again_on_other_grounds() {
         assert_eq!(again["structuredContent"]["idempotency"]["replayed"], true);
         assert_eq!((rig.orders(), rig.entered()), (1, 1));
     });
+}
+
+#[test]
+fn a_repeat_is_answered_while_another_process_writes() {
+    let name = format!("mcp-ext-idempotency-busy-{}.sqlite", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let clock = ManualClock::at(START);
+    let store = Store::builder()
+        .clock(clock.clone())
+        .wait(std::time::Duration::from_millis(100))
+        .open(&file)
+        .unwrap();
+    let rig = Rig::on(store, clock, |block| block);
+    assert_eq!(kind(&block_on(rig.place("k", "tea"))), "ok");
+    // A connection of its own stands for the other process.
+    let other = Store::open(&file).unwrap();
+    other
+        .write_blocking(|_| {
+            let again = block_on(rig.place("k", "tea"));
+            assert_eq!(again["structuredContent"]["idempotency"]["replayed"], true);
+            assert_eq!(kind(&block_on(rig.place("new", "tea"))), "store_failed");
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(kind(&block_on(rig.place("new", "tea"))), "ok");
+    drop((rig, other));
+    for end in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{end}", file.display()));
+    }
 }

@@ -26,7 +26,7 @@ impl Transaction {
         turn.prepare_cached(BEGIN)
             .and_then(|mut statement| statement.execute([]))
             .map_err(|e| StoreError::of(e, inner.wait))?;
-        Ok(Self::begun(turn, inner))
+        Ok(Self { turn }.begun(inner))
     }
 
     /// As [`begin`](Self::begin), where another process is not waited for: the turn comes back instead.
@@ -39,21 +39,27 @@ impl Transaction {
         let begun = turn
             .prepare_cached(BEGIN)
             .and_then(|mut statement| statement.execute([]));
-        timeout(inner.wait)?;
+        let restored = timeout(inner.wait);
         match begun {
-            Ok(_) => Ok(Ok(Self::begun(turn, inner))),
+            Ok(_) => {
+                // From here on it is rolled back when dropped.
+                let transaction = Self { turn };
+                restored?;
+                Ok(Ok(transaction.begun(inner)))
+            }
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                restored?;
                 Ok(Err(turn))
             }
             Err(error) => Err(StoreError::of(error, inner.wait)),
         }
     }
 
-    fn begun(turn: Turn, inner: &Inner) -> Self {
+    fn begun(self, inner: &Inner) -> Self {
         if let Some(probe) = &inner.probe {
             probe.at(Point::Begun);
         }
-        Self { turn }
+        self
     }
 
     pub(crate) fn db(&self) -> &Connection {

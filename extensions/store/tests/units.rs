@@ -594,3 +594,30 @@ fn who_waits_for_another_connection_holds_no_thread_of_the_caller() {
     });
     assert_eq!(rows(&one), "one other");
 }
+
+/// Fails once, as it is told of the first transaction.
+struct Failing(std::sync::atomic::AtomicBool);
+
+impl mcp_ext_store::Probe for Failing {
+    fn at(&self, point: mcp_ext_store::Point<'_>) {
+        let begun = point == mcp_ext_store::Point::Begun;
+        assert!(!begun || self.0.swap(true, std::sync::atomic::Ordering::SeqCst));
+    }
+}
+
+#[test]
+fn a_probe_that_panics_leaves_no_transaction_open() {
+    let scratch = Scratch::new("units");
+    let plain = store(&scratch);
+    let probed = Store::builder()
+        .probe(Failing(false.into()))
+        .open(scratch.file())
+        .unwrap();
+    let failed = probed.clone();
+    let panicked =
+        std::thread::spawn(move || block_on(add(&failed.join(&Facts::default(), OUTER), "one")));
+    assert!(panicked.join().is_err());
+    block_on(plain.write(insert("two"))).unwrap();
+    block_on(probed.write(insert("three"))).unwrap();
+    assert_eq!(rows(&plain), "two three");
+}

@@ -512,7 +512,15 @@ impl Connection {
                 refused(status)
             });
         };
-        let ours = match message.id() {
+        let id = message.id();
+        // A session that is gone: servers say so in an error that answers no request, or one with an id of their own.
+        if status == StatusCode::NOT_FOUND
+            && asking.session.is_some()
+            && id.as_ref().and_then(own_id) != Some(asking.id)
+        {
+            return Err(refused(status));
+        }
+        let ours = match id {
             Some(id) => own_id(&id) == Some(asking.id),
             // The server may not have come as far as the id.
             None => !status.is_success() && message.error.is_some(),

@@ -11,6 +11,9 @@ const TOOLS: usize = 1024;
 const HEADERS: usize = 32;
 const DEPTH: usize = 8;
 
+/// Longest name of a tool, an argument or a header, in bytes: they are kept.
+const NAME: usize = 256;
+
 /// A header, and the way to the argument it repeats.
 type Header = (HeaderName, Vec<String>);
 
@@ -24,7 +27,9 @@ impl Mirrored {
         for tool in page["tools"].as_array().into_iter().flatten() {
             let mut headers = Vec::new();
             find(&tool["inputSchema"], &mut Vec::new(), &mut headers);
-            if let Some(name) = tool["name"].as_str().filter(|_| !headers.is_empty())
+            if let Some(name) = tool["name"]
+                .as_str()
+                .filter(|name| !headers.is_empty() && name.len() <= NAME)
                 && self.0.len() < TOOLS
             {
                 self.0.insert(name.to_owned(), headers);
@@ -59,8 +64,12 @@ fn find(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Header>) {
     }
     let properties = schema["properties"].as_object().into_iter().flatten();
     for (name, schema) in properties {
+        if name.len() > NAME {
+            continue;
+        }
         path.push(name.clone());
         if let Some(header) = schema["x-mcp-header"].as_str()
+            && header.len() <= NAME
             && let Ok(header) = HeaderName::from_bytes(format!("mcp-param-{header}").as_bytes())
             && found.len() < HEADERS
         {

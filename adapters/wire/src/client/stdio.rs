@@ -559,7 +559,7 @@ async fn supervise(
     mut child: Option<Child>,
     gone: oneshot::Receiver<()>,
     calls: Arc<Calls>,
-    grace: Duration,
+    mut grace: Duration,
 ) {
     let ended = tokio::select! {
         ended = &mut reader => ended,
@@ -568,6 +568,8 @@ async fn supervise(
             Ok(ended) => ended,
             Err(_) => {
                 reader.abort();
+                // It had its time.
+                grace = Duration::ZERO;
                 Ok(String::new())
             }
         },

@@ -128,13 +128,22 @@ async fn together<E>(
     if !is_json(&parts.headers) {
         return Ok(Response::from_parts(parts, body));
     }
-    let Ok(body) = Limited::new(body, limit).collect().await else {
-        return Ok(bad_gateway(
-            &opened.raw_id,
-            "the server's answer was cut off, or is larger than what is read here",
-        ));
+    let whole = Limited::new(body, limit).collect();
+    let body = match tokio::time::timeout(state.options.timeout, whole).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            return Ok(bad_gateway(
+                &opened.raw_id,
+                "the server's answer was cut off, or is larger than what is read here",
+            ));
+        }
+        Err(_) => {
+            let what = "the server's answer does not end in time";
+            let mut response = bad_gateway(&opened.raw_id, what);
+            *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+            return Ok(response);
+        }
     };
-    let body = body.to_bytes();
     let unknown = Message::read(trimmed(&body))
         .and_then(|message| message.error)
         .is_some_and(is_method_not_found);
@@ -209,7 +218,8 @@ impl Stream {
 
     /// Ends the stream from our side: with its result, and the server is told by its connection.
     fn end(&mut self) {
-        if let Some(ours) = self.ours.take() {
+        // Nothing may come before the acknowledgement, the result neither: without one the stream breaks off.
+        if let Some(ours) = self.ours.take().filter(|_| self.open) {
             let result = result_frame(&ours.raw_id, &ours.subscription);
             self.out.push_back(event(&result));
         }

@@ -149,7 +149,9 @@ where
                 }
             };
             if ask {
+                let mut asking = Asking(Some(self));
                 self.probe().await;
+                asking.0 = None;
                 continue;
             }
             if timeout_at(until, changed.changed()).await.is_err() {
@@ -204,5 +206,29 @@ impl Notifier for Notes {
             let frame = notification_frame(method, params);
             self.0.send(frame).await.map_err(|_| NotifyError::Closed)
         })
+    }
+}
+
+/// Takes a question back if whoever asks it is dropped before it is asked.
+struct Asking<'a, CW, SW>(Option<&'a Connection<CW, SW>>)
+where
+    CW: AsyncWrite + Unpin + Send + 'static,
+    SW: AsyncWrite + Unpin + Send + 'static;
+
+impl<CW, SW> Drop for Asking<'_, CW, SW>
+where
+    CW: AsyncWrite + Unpin + Send + 'static,
+    SW: AsyncWrite + Unpin + Send + 'static,
+{
+    fn drop(&mut self) {
+        let Some(connection) = self.0 else {
+            return;
+        };
+        connection.change(|session| {
+            let asked = session.amended.remove(&Id::Text(PROBE_ID.into()));
+            if asked.is_some() && session.modern == Modern::Asked {
+                session.modern = Modern::Unknown;
+            }
+        });
     }
 }

@@ -113,7 +113,9 @@ where
         };
         if matches!(begin, Begin::Alone) {
             let acknowledgement = frame(&subscription.acknowledgement());
-            self.say(over, acknowledgement).await;
+            if !self.say(over, acknowledgement).await {
+                return;
+            }
         }
         let mut gone = std::pin::pin!(self.gone());
         loop {
@@ -124,7 +126,11 @@ where
                 () = &mut gone => None,
             };
             match note {
-                Some(note) => self.say(over, frame(&note)).await,
+                Some(note) => {
+                    if !self.say(over, frame(&note)).await {
+                        return;
+                    }
+                }
                 None => break,
             }
         }
@@ -166,6 +172,8 @@ where
         if self.to_server.send_if(mark, &line).await.is_err() {
             return Some(Begin::Alone);
         }
+        // The server may take long to acknowledge.
+        drop(line);
         tokio::select! {
             biased;
             begin = begun => begin.ok(),
@@ -174,12 +182,17 @@ where
         }
     }
 
-    /// Sends a frame if the stream is not over.
-    async fn say(&self, over: &mut oneshot::Receiver<Infallible>, mut frame: String) {
+    /// Sends a frame if the stream is not over. When it is, `over` must not be asked again: it gives its end once.
+    async fn say(&self, over: &mut oneshot::Receiver<Infallible>, mut frame: String) -> bool {
         frame.push('\n');
-        let alive = || matches!(over.try_recv(), Err(TryRecvError::Empty));
+        let mut alive = false;
+        let still = || {
+            alive = matches!(over.try_recv(), Err(TryRecvError::Empty));
+            alive
+        };
         // A client that is gone is noticed where the server is read.
-        let _ = self.to_client.send_if(alive, frame.as_bytes()).await;
+        let _ = self.to_client.send_if(still, frame.as_bytes()).await;
+        alive
     }
 
     /// Sends what ends the stream, and takes it off the session; whether the server still has it.

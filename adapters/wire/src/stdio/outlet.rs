@@ -38,11 +38,14 @@ impl<W: AsyncWrite + Unpin> Outlet<W> {
         };
         let written = async {
             // A frame that follows half a frame on its line would be lost with it.
-            if std::mem::replace(torn, !frames.ends_with(b"\n")) {
+            // Until all of it is written it is half a frame too, should this be dropped.
+            if std::mem::replace(torn, true) {
                 writer.write_all(b"\n").await?;
             }
             writer.write_all(frames).await?;
-            writer.flush().await
+            writer.flush().await?;
+            *torn = !frames.ends_with(b"\n");
+            Ok(())
         }
         .await;
         if written.is_err() {

@@ -168,6 +168,9 @@ where
                 if let Some(theirs) = batch.theirs {
                     self.forward(theirs.as_bytes()).await?;
                 }
+                if batch.own.iter().any(|own| own.probe) {
+                    self.probe().await;
+                }
                 let this = self.clone();
                 spawn(calls, async move {
                     this.drive_batch(batch.own, batch.answers).await
@@ -442,6 +445,11 @@ where
             Err(answer) => return answer,
         };
         let mut session = self.session();
+        // Those that wait for the server's era count too.
+        let most = self.server.set().limits().max_listen_streams;
+        if session.listening.len() >= most {
+            return Decision::Answer(error_frame(raw_id.get(), &busy(most)));
+        }
         let probe = Self::must_ask(&mut session, METHOD, message.params);
         let (alive, over) = oneshot::channel();
         let listening = Listening {
@@ -601,7 +609,10 @@ where
         let mut dropped = false;
         for element in elements {
             let bytes = element.get().as_bytes();
-            match Message::read(bytes).map(|message| self.message(&message, bytes)) {
+            // Listen streams are of an era without batches: such an element is the server's.
+            let message =
+                Message::read(bytes).filter(|message| message.method().as_deref() != Some(METHOD));
+            match message.map(|message| self.message(&message, bytes)) {
                 None
                 | Some(
                     Decision::Forward

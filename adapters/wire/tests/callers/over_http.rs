@@ -143,6 +143,14 @@ async fn hdr_01_hdr_04_hdr_05_each_request_has_the_headers_of_its_era() {
 
 #[tokio::test]
 async fn a_session_that_was_forgotten_is_opened_anew_once() {
+    let gone = |id: Value| json_of(404, error(&id, -32001));
+    forgotten(|| status(404)).await;
+    forgotten(move || gone(Value::Null)).await;
+    forgotten(move || gone(json!("server-error"))).await;
+}
+
+/// By a server that says so in this way.
+async fn forgotten(gone: impl Fn() -> Response<WireBody> + Send + Sync + 'static) {
     let sessions = Arc::new(AtomicUsize::new(0));
     let count = sessions.clone();
     let (address, got) = upstream(move |got| {
@@ -161,7 +169,7 @@ async fn a_session_that_was_forgotten_is_opened_anew_once() {
             "notifications/initialized" => status(202),
             _ => match got.headers["mcp-session-id"].to_str().unwrap() {
                 "session-2" => ok(got),
-                _ => status(404),
+                _ => gone(),
             },
         }
     })
