@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::board::*;
-use crate::common::{modern, plain_server};
+use crate::common::{initialize, modern, plain_server};
 use crate::rig::*;
 
 /// Waits until the set has so many streams.
@@ -554,4 +554,21 @@ proptest! {
             assert_eq!(pong["id"], 99);
         });
     }
+}
+
+#[tokio::test]
+async fn an_element_of_a_batch_opens_no_stream_and_takes_no_id() {
+    let (set, _publisher) = board();
+    let mut rig = rig(set.clone(), |request| match request.as_array() {
+        Some(batch) => Some(batch.iter().filter_map(plain_server).collect()),
+        None => plain_server(request),
+    });
+    rig.client.call(&initialize(0, "2025-03-26")).await;
+    rig.client.send(&json!([listen(7, all())])).await;
+    let answers = rig.client.recv().await;
+    assert_eq!(answers[0]["error"]["code"], -32601, "{answers}");
+    assert_eq!(set.subscriptions(), 0);
+    // The id is free, and the era is still asked for.
+    rig.client.send(&listen(7, all())).await;
+    assert_eq!(rig.client.recv().await["method"], ACKNOWLEDGED);
 }
