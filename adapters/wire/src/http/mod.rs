@@ -53,7 +53,8 @@ pub struct HttpOptions {
     /// How often a comment is sent on a stream of ours on which nothing happens.
     pub keep_alive: Duration,
     /// How long a listen stream may stay open. It ends with its result then, and who listens again is asked about anew:
-    /// a caller that the wrapped server no longer takes does not hear on for ever.
+    /// a caller that the wrapped server no longer takes does not hear on for ever. A client that has stopped reading is
+    /// noticed when its connection takes something again: until then the stream keeps its place and its queue.
     pub max_listen: Duration,
 }
 
