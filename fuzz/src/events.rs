@@ -173,7 +173,7 @@ fn by_the_book(stream: &[u8]) -> Vec<Event> {
     } else {
         0
     };
-    let mut event = Event::new(0);
+    let mut event = Event::new(at);
     let mut has_data = false;
     let mut id = Vec::new();
     while let Some(length) = stream[at..].iter().position(|b| matches!(b, b'\r' | b'\n')) {

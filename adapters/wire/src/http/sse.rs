@@ -9,6 +9,9 @@ use http_body::{Body, Frame};
 
 use super::{BodyError, WireBody};
 
+/// U+FEFF in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Cuts a stream into events. Every byte comes out again, line ends and comments included.
 #[derive(Default)]
 pub(crate) struct Events {
@@ -160,15 +163,19 @@ impl AmendedEvents {
         };
         self.events.push(&bytes);
         while let Some(event) = self.events.next_event() {
-            let mut bare = &event[..];
             // A byte order mark may stand at the start of a stream, and is no part of its first line.
-            if std::mem::take(&mut self.first) {
-                bare = bare.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bare);
-            }
+            let first = std::mem::take(&mut self.first);
+            let mark = if first && event.starts_with(MARK) {
+                MARK.len()
+            } else {
+                0
+            };
+            let bare = &event[mark..];
             let amended = data(bare).and_then(|data| amend(&data));
             match amended {
                 None => self.out.push_back(event),
                 Some(data) => {
+                    self.out.push_back(event.slice(..mark));
                     self.out.push_back(with_data(bare, &data).into());
                     self.amend = None;
                     self.out.push_back(self.events.rest());
@@ -262,7 +269,7 @@ mod tests {
         );
     }
     #[tokio::test]
-    async fn a_byte_order_mark_hides_nothing() {
+    async fn a_byte_order_mark_hides_nothing_and_stays() {
         use http_body_util::BodyExt;
 
         let amended = |stream: &'static str| {
@@ -273,7 +280,10 @@ mod tests {
         let all = amended("\u{feff}data: x\n\n\u{feff}data: x\n\n")
             .await
             .unwrap();
-        assert_eq!(all.to_bytes(), "data: y\n\n\u{feff}data: x\n\n");
+        assert_eq!(all.to_bytes(), "\u{feff}data: y\n\n\u{feff}data: x\n\n");
+        // With an empty line in front of the event, which may go.
+        let all = amended("\u{feff}\ndata: x\n\n").await.unwrap();
+        assert_eq!(all.to_bytes(), "\u{feff}data: y\n\n");
         // Only there.
         let stream = "data: z\n\n\u{feff}data: x\n\n";
         assert_eq!(amended(stream).await.unwrap().to_bytes(), stream);
