@@ -52,19 +52,15 @@ impl Negotiated {
         meta: &JsonObject,
         session: SessionDeclaration,
     ) -> Self {
-        let alone = if meta.contains_key(meta::CLIENT_CAPABILITIES) {
+        let alone = match meta.get(meta::CLIENT_CAPABILITIES) {
             // A malformed declaration is refused before a call of ours; towards others it counts as none.
-            let declared = declared(era, meta, &session, set.limits.max_declared);
-            match declared.unwrap_or(Declared::Known(None)) {
-                Declared::Known(map) => {
-                    SessionDeclaration::Known(map.map(|map| set.declarations.share(map)))
-                }
-                Declared::Unknown => SessionDeclaration::Unknown,
-            }
-        } else if era == Era::Modern {
-            SessionDeclaration::none()
-        } else {
-            session
+            Some(capabilities) => SessionDeclaration::Known(
+                set.declarations
+                    .shared(capabilities, set.limits.max_declared)
+                    .unwrap_or(None),
+            ),
+            None if era == Era::Modern => SessionDeclaration::none(),
+            None => session,
         };
         Self {
             set,

@@ -3,9 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use serde_json::Value;
+
 use super::Enabled;
 use crate::extension::{AnySettings, NegotiationFailure};
-use crate::wire::JsonObject;
+use crate::request::declared_in;
+use crate::wire::{JsonObject, RpcError};
 
 /// A bounded list, oldest out first. A handful of distinct objects is the common case, so it is searched in order.
 pub(crate) struct Cache {
@@ -62,13 +65,27 @@ impl Declarations {
         }
     }
 
-    /// The one that is kept, or a copy, which is kept from now on if it is not too large.
-    pub(crate) fn share(&self, declared: &JsonObject) -> Arc<JsonObject> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = entries.iter().find(|kept| ***kept == *declared) {
-            return kept.clone();
+    /// What these capabilities of a client declare: the one that is kept, or a copy, which is kept from now on if it is
+    /// not too large.
+    ///
+    /// # Errors
+    /// Those of [`declared_in`].
+    pub(crate) fn shared(
+        &self,
+        capabilities: &Value,
+        max: usize,
+    ) -> Result<Option<Arc<JsonObject>>, RpcError> {
+        // What is kept has been found well-formed, so that what equals it is not looked through again.
+        let extensions = capabilities.as_object().and_then(|c| c.get("extensions"));
+        if let Some(Value::Object(declared)) = extensions {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(kept) = entries.iter().find(|kept| ***kept == *declared) {
+                return Ok(Some(kept.clone()));
+            }
         }
-        drop(entries);
+        let Some(declared) = declared_in(capabilities, max)? else {
+            return Ok(None);
+        };
         let copy = Arc::new(declared.clone());
         if self.capacity > 0 && super::route::size_of_object(declared) <= self.max_bytes {
             let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +94,7 @@ impl Declarations {
             }
             entries.push_back(copy.clone());
         }
-        copy
+        Ok(Some(copy))
     }
 }
 

@@ -2,9 +2,14 @@
 //!
 //! A method that rmcp adds to its trait has a default, so that a wrapper which does not hand it on takes it away from
 //! the wrapped server without a word. A test compares this file with the trait in rmcp's source.
+//!
+//! Where nothing is left to do, a fn gives the wrapped server's own future; and what can be done before the first wait
+//! is done outside of an `async` block. Each `async` of ours copies the request and its context once more.
 
 use std::borrow::Cow;
 
+use futures_util::future::Either;
+use futures_util::{FutureExt, TryFutureExt};
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::Target;
 use rmcp::model::{
@@ -18,7 +23,7 @@ use rmcp::model::{
     ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
     UnsubscribeRequestParams, UpdateTaskParams,
 };
-use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
+use rmcp::service::{MaybeSendFuture, NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::advertise::{self, Audience};
@@ -85,21 +90,21 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         self.find_tool(name)
     }
 
-    async fn call_tool(
+    // Inlined, so that the wrapped server's future is made where rmcp keeps it.
+    #[inline(always)]
+    fn call_tool(
         &self,
         request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
+        mut context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<CallToolResponse, ErrorData>> + MaybeSendFuture {
         if self.owns_tool(&request.name) {
             // Boxed, so that it does not enlarge the future of every request, which rmcp moves about.
-            return Box::pin(self.own_tool(request, context)).await;
+            return Either::Left(Box::pin(self.own_tool(request, context)));
         }
         let (era, version) = incoming::era(&context);
-        let answer = self
-            .inner
-            .call_tool(request, self.negotiated_for(era, version, context))
-            .await;
-        match answer {
+        self.put_negotiated(era, version, &mut context);
+        let answer = self.inner.call_tool(request, context);
+        Either::Right(answer.map(move |answer| match answer {
             // With the set's tools there is a `tools/call`, even where the wrapped server has none.
             Err(error)
                 if error.code == ErrorCode::METHOD_NOT_FOUND
@@ -109,26 +114,25 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
                 Err(own::unknown_tool())
             }
             answer => answer,
-        }
+        }))
     }
 
-    async fn on_custom_request(
+    fn on_custom_request(
         &self,
         request: CustomRequest,
         context: RequestContext<RoleServer>,
-    ) -> Result<CustomResult, ErrorData> {
+    ) -> impl Future<Output = Result<CustomResult, ErrorData>> + MaybeSendFuture {
         if self.shared.set.owns(Target::Method(&request.method)) {
-            return Box::pin(self.own_method(request, context)).await;
+            return Either::Left(Box::pin(self.own_method(request, context)));
         }
         let core = own::decoded(&request.method).map(|method| (method, incoming::era(&context)));
         let answer = self
             .inner
-            .on_custom_request(request, self.negotiated(context))
-            .await;
-        match core {
-            Some((method, era)) => answer.map_err(|error| self.repair(method, era, error)),
-            None => answer,
-        }
+            .on_custom_request(request, self.negotiated(context));
+        Either::Right(answer.map_err(move |error| match core {
+            Some((method, era)) => self.repair(method, era, error),
+            None => error,
+        }))
     }
 
     async fn on_custom_notification(
@@ -145,82 +149,75 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
 
     // ---- handed on, with what was negotiated in the context ------------------------------------------------------
 
-    async fn complete(
+    fn complete(
         &self,
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<CompleteResult, ErrorData> {
-        self.inner.complete(request, self.negotiated(context)).await
+    ) -> impl Future<Output = Result<CompleteResult, ErrorData>> + MaybeSendFuture {
+        self.inner.complete(request, self.negotiated(context))
     }
 
-    async fn get_prompt(
+    fn get_prompt(
         &self,
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<GetPromptResponse, ErrorData> {
-        self.inner
-            .get_prompt(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<GetPromptResponse, ErrorData>> + MaybeSendFuture {
+        self.inner.get_prompt(request, self.negotiated(context))
     }
 
-    async fn list_prompts(
+    fn list_prompts(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
-    ) -> Result<ListPromptsResult, ErrorData> {
-        self.inner
-            .list_prompts(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<ListPromptsResult, ErrorData>> + MaybeSendFuture {
+        self.inner.list_prompts(request, self.negotiated(context))
     }
 
-    async fn list_resources(
+    fn list_resources(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
-    ) -> Result<ListResourcesResult, ErrorData> {
-        self.inner
-            .list_resources(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<ListResourcesResult, ErrorData>> + MaybeSendFuture {
+        self.inner.list_resources(request, self.negotiated(context))
     }
 
-    async fn list_resource_templates(
+    fn list_resource_templates(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
-    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+    ) -> impl Future<Output = Result<ListResourceTemplatesResult, ErrorData>> + MaybeSendFuture
+    {
         self.inner
             .list_resource_templates(request, self.negotiated(context))
-            .await
     }
 
-    async fn read_resource(
+    fn read_resource(
         &self,
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceResponse, ErrorData> {
-        self.inner
-            .read_resource(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<ReadResourceResponse, ErrorData>> + MaybeSendFuture {
+        self.inner.read_resource(request, self.negotiated(context))
     }
 
     // ---- handed on -----------------------------------------------------------------------------------------------
 
-    async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
-        self.inner.ping(context).await
+    fn ping(
+        &self,
+        context: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.ping(context)
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
         self.inner.supported_protocol_versions()
     }
 
-    async fn set_level(
+    fn set_level(
         &self,
         request: rmcp::model::SetLevelRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.inner
-            .set_level(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.set_level(request, self.negotiated(context))
     }
 
     fn accepted_subscription_filter(
@@ -230,110 +227,107 @@ impl<S: ServerHandler> ServerHandler for WithExtensions<S> {
         self.inner.accepted_subscription_filter(requested)
     }
 
-    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
-        self.inner.listen(context).await
+    fn listen(
+        &self,
+        context: SubscriptionContext,
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.listen(context)
     }
 
-    async fn subscribe(
+    fn subscribe(
         &self,
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.inner
-            .subscribe(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.subscribe(request, self.negotiated(context))
     }
 
-    async fn unsubscribe(
+    fn unsubscribe(
         &self,
         request: UnsubscribeRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.inner
-            .unsubscribe(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.unsubscribe(request, self.negotiated(context))
     }
 
-    async fn on_cancelled(
+    fn on_cancelled(
         &self,
         notification: CancelledNotificationParam,
         context: NotificationContext<RoleServer>,
-    ) {
-        self.inner.on_cancelled(notification, context).await;
+    ) -> impl Future<Output = ()> + MaybeSendFuture {
+        self.inner.on_cancelled(notification, context)
     }
 
-    async fn on_progress(
+    fn on_progress(
         &self,
         notification: ProgressNotificationParam,
         context: NotificationContext<RoleServer>,
-    ) {
-        self.inner.on_progress(notification, context).await;
+    ) -> impl Future<Output = ()> + MaybeSendFuture {
+        self.inner.on_progress(notification, context)
     }
 
-    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.inner.on_initialized(context).await;
+    fn on_initialized(
+        &self,
+        context: NotificationContext<RoleServer>,
+    ) -> impl Future<Output = ()> + MaybeSendFuture {
+        self.inner.on_initialized(context)
     }
 
-    async fn on_roots_list_changed(&self, context: NotificationContext<RoleServer>) {
-        self.inner.on_roots_list_changed(context).await;
+    fn on_roots_list_changed(
+        &self,
+        context: NotificationContext<RoleServer>,
+    ) -> impl Future<Output = ()> + MaybeSendFuture {
+        self.inner.on_roots_list_changed(context)
     }
 
-    async fn get_task(
+    fn get_task(
         &self,
         request: GetTaskParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<GetTaskResult, ErrorData> {
-        self.inner.get_task(request, self.negotiated(context)).await
+    ) -> impl Future<Output = Result<GetTaskResult, ErrorData>> + MaybeSendFuture {
+        self.inner.get_task(request, self.negotiated(context))
     }
 
-    async fn update_task(
+    fn update_task(
         &self,
         request: UpdateTaskParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.inner
-            .update_task(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.update_task(request, self.negotiated(context))
     }
 
-    async fn cancel_task(
+    fn cancel_task(
         &self,
         request: CancelTaskParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<(), ErrorData> {
-        self.inner
-            .cancel_task(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<(), ErrorData>> + MaybeSendFuture {
+        self.inner.cancel_task(request, self.negotiated(context))
     }
 
-    async fn list_skills(
+    fn list_skills(
         &self,
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
-    ) -> Result<ListSkillsResult, ErrorData> {
-        self.inner
-            .list_skills(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<ListSkillsResult, ErrorData>> + MaybeSendFuture {
+        self.inner.list_skills(request, self.negotiated(context))
     }
 
-    async fn get_skill(
+    fn get_skill(
         &self,
         request: GetSkillRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<GetSkillResult, ErrorData> {
-        self.inner
-            .get_skill(request, self.negotiated(context))
-            .await
+    ) -> impl Future<Output = Result<GetSkillResult, ErrorData>> + MaybeSendFuture {
+        self.inner.get_skill(request, self.negotiated(context))
     }
 
-    async fn read_resource_directory(
+    fn read_resource_directory(
         &self,
         request: ReadResourceDirectoryRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> Result<ReadResourceDirectoryResult, ErrorData> {
+    ) -> impl Future<Output = Result<ReadResourceDirectoryResult, ErrorData>> + MaybeSendFuture
+    {
         self.inner
             .read_resource_directory(request, self.negotiated(context))
-            .await
     }
 }
 

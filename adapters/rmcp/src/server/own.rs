@@ -113,26 +113,26 @@ impl<S: ServerHandler> WithExtensions<S> {
     /// The context with what was negotiated in it, for the wrapped server's handlers.
     pub(super) fn negotiated(
         &self,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> RequestContext<RoleServer> {
         let (era, version) = incoming::era(&context);
-        self.negotiated_for(era, version, context)
+        self.put_negotiated(era, version, &mut context);
+        context
     }
 
-    /// The same where era and version are already known.
-    pub(super) fn negotiated_for(
+    /// Puts what was negotiated into the context of a request of this era and version.
+    pub(super) fn put_negotiated(
         &self,
         era: Era,
         version: Option<ProtocolVersion>,
-        mut context: RequestContext<RoleServer>,
-    ) -> RequestContext<RoleServer> {
-        let session = incoming::session(&context, era);
+        context: &mut RequestContext<RoleServer>,
+    ) {
+        let session = incoming::session(context, era);
         let negotiated: Negotiated =
             self.shared
                 .set
                 .negotiated(era, version, &context.meta.0.0, session);
         context.extensions.insert(negotiated);
-        context
     }
 
     /// Turns "no such method" into "bad params" for a request of the core protocol that rmcp could not decode, and
