@@ -266,8 +266,7 @@ impl ExtensionsHandler {
             }
         }
         for name in &taken {
-            self.set()
-                .withheld(&format!("tool {name}: the server has one of this name"));
+            self.set().withheld_tool(name);
         }
         Ok(taken)
     }

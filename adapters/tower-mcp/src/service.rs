@@ -372,10 +372,7 @@ impl ExtensionsService {
         });
         for tool in listing.tools {
             if page.tools.iter().any(|theirs| theirs.name == tool.name()) {
-                self.set().withheld(&format!(
-                    "tool {}: the server has one of this name",
-                    tool.name()
-                ));
+                self.set().withheld_tool(tool.name());
             } else if let Ok(tool) = serde_json::from_value(Value::Object(tool.listing().clone())) {
                 page.tools.push(tool);
             }
@@ -417,8 +414,7 @@ impl ExtensionsService {
                     }
                 }
                 for name in &taken {
-                    self.set()
-                        .withheld(&format!("tool {name}: the server has one of this name"));
+                    self.set().withheld_tool(name);
                 }
                 taken
             })

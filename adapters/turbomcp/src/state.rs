@@ -123,8 +123,7 @@ impl State {
     /// The server has a tool of this name: if we have one too, ours is withheld.
     pub fn withhold_tool(&self, name: &str) {
         if self.set.owns(Target::Tool(name)) && self.inner().withheld.insert(name.to_owned()) {
-            self.set
-                .withheld(&format!("tool {name}: the server has one of this name"));
+            self.set.withheld_tool(name);
         }
     }
 
@@ -143,8 +142,7 @@ impl State {
         }
         drop(inner);
         if fresh {
-            self.set
-                .withheld(&format!("extension {id}: the server advertises it itself"));
+            self.set.withheld_extension(id);
         }
     }
 

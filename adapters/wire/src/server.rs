@@ -120,8 +120,7 @@ impl Server {
         }
         drop(seen);
         if fresh {
-            self.set
-                .withheld(&format!("extension {id}: the server advertises it itself"));
+            self.set.withheld_extension(id);
         }
     }
 
@@ -136,8 +135,7 @@ impl Server {
             return;
         };
         if self.seen().withheld.insert(tool) {
-            self.set
-                .withheld(&format!("tool {tool}: the server has one of this name"));
+            self.set.withheld_tool(tool);
         }
     }
 

@@ -147,9 +147,7 @@ impl ExtensionSet {
                 {
                     for (id, settings) in extensions {
                         if theirs.contains_key(&id) {
-                            self.withheld(&format!(
-                                "extension {id}: the server advertises it itself"
-                            ));
+                            self.withheld_extension(&id);
                         } else {
                             theirs.insert(id, settings);
                         }
@@ -168,10 +166,7 @@ impl ExtensionSet {
                             .iter()
                             .any(|t| t.get("name").and_then(Value::as_str) == Some(tool.name()))
                         {
-                            self.withheld(&format!(
-                                "tool {}: the server has one of this name",
-                                tool.name()
-                            ));
+                            self.withheld_tool(tool.name());
                         } else {
                             tools.push(Value::Object(tool.listing().clone()));
                         }
@@ -186,10 +181,40 @@ impl ExtensionSet {
         }
     }
 
-    /// Tells the observer that something of ours was withheld.
-    pub fn withheld(&self, what: &str) {
+    /// Tells the observer that a tool of ours was withheld, since the wrapped server has one of its name.
+    pub fn withheld_tool(&self, name: &str) {
         if let Some(observer) = &self.inner.observer {
-            observer.withheld(what);
+            observer.withheld(&format!("tool {name}: the server has one of this name"));
+        }
+    }
+
+    /// Tells the observer that an extension of ours was withheld, since the wrapped server advertises it too.
+    ///
+    /// ```
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// use mcp_ext_core::{ExtensionSet, Observer};
+    ///
+    /// struct Log(Arc<Mutex<Vec<String>>>);
+    ///
+    /// impl Observer for Log {
+    ///     fn withheld(&self, what: &str) {
+    ///         self.0.lock().unwrap().push(what.to_owned());
+    ///     }
+    /// }
+    ///
+    /// let log = Arc::default();
+    /// let set = ExtensionSet::builder().observer(Log(Arc::clone(&log))).build().unwrap();
+    /// set.withheld_extension("com.example/grading");
+    /// set.withheld_tool("grade");
+    /// assert_eq!(
+    ///     *log.lock().unwrap(),
+    ///     ["extension com.example/grading: the server advertises it itself", "tool grade: the server has one of this name"],
+    /// );
+    /// ```
+    pub fn withheld_extension(&self, id: &str) {
+        if let Some(observer) = &self.inner.observer {
+            observer.withheld(&format!("extension {id}: the server advertises it itself"));
         }
     }
 }

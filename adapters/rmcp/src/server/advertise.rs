@@ -104,7 +104,7 @@ impl Advertisements {
         let theirs = capabilities.extensions.get_or_insert_default();
         for (id, settings) in &ours.extensions {
             if theirs.contains_key(id) {
-                set.withheld(&format!("extension {id}: the server advertises it itself"));
+                set.withheld_extension(id);
             } else {
                 theirs.insert(id.clone(), settings.clone());
             }

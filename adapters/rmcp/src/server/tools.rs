@@ -89,10 +89,7 @@ impl<S: ServerHandler> WithExtensions<S> {
             if let Some(ours) = set.tool(&tool.name)
                 && self.shared.taken.insert(ours.name())
             {
-                set.withheld(&format!(
-                    "tool {}: the server has one of this name",
-                    tool.name
-                ));
+                set.withheld_tool(&tool.name);
             }
         }
         let listing = set.listing(&AmendCx {
