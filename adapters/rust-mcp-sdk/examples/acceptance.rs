@@ -6,7 +6,6 @@
 //!
 //! What listens says `serving http://...` on standard error, and ends when standard input does.
 
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +30,8 @@ use serde_json::{Value, json};
 
 #[path = "../../../tests/acceptance/src/extension.rs"]
 mod extension;
+#[path = "../../../tests/acceptance/src/listen.rs"]
+mod listen;
 
 type Error = Box<dyn std::error::Error>;
 
@@ -144,7 +145,9 @@ async fn serve(
     });
     let http = Arc::new(http);
     let answer = move |request| answer(http.clone(), state.clone(), request);
-    listen(axum::Router::new().route("/mcp", axum::routing::any(answer))).await
+    let router = axum::Router::new().route("/mcp", axum::routing::any(answer));
+    let listened = listen::listen(router, "/mcp").await;
+    listened.map_err(|error| error as Error)
 }
 
 async fn answer(
@@ -164,20 +167,5 @@ async fn answer(
     match http.handle_streamable_http(request, state).await {
         Ok(answer) => answer.map(axum::body::Body::new),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
-}
-
-async fn listen(router: axum::Router) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("serving http://{}/mcp", listener.local_addr()?);
-    // Whoever started this holds the other end of standard input, and it closes however they end.
-    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        drop(gone);
-    });
-    tokio::select! {
-        served = axum::serve(listener, router) => Ok(served?),
-        _ = ended => Ok(()),
     }
 }

@@ -6,8 +6,6 @@
 //!
 //! What listens says `serving http://...` on standard error, and ends when standard input does.
 
-use std::io::Read;
-
 use mcp_ext_core::ExtensionSet;
 use mcp_ext_tower_mcp::with_extensions;
 use schemars::JsonSchema;
@@ -16,6 +14,8 @@ use tower_mcp::{CallToolResult, HttpTransport, McpRouter, StdioTransport, ToolBu
 
 #[path = "../../../tests/acceptance/src/extension.rs"]
 mod extension;
+#[path = "../../../tests/acceptance/src/listen.rs"]
+mod listen;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,30 +46,15 @@ async fn main() -> Result<(), Error> {
     // An empty set changes nothing, but the server alone is to be the server alone.
     if set.is_empty() {
         return if http {
-            listen(HttpTransport::new(plain()).into_router()).await
+            listen::listen(HttpTransport::new(plain()).into_router(), "/").await
         } else {
             Ok(StdioTransport::new(plain()).run().await?)
         };
     }
     let (router, layer) = with_extensions(plain(), set)?;
     if http {
-        listen(HttpTransport::new(router).layer(layer).into_router()).await
+        listen::listen(HttpTransport::new(router).layer(layer).into_router(), "/").await
     } else {
         Ok(StdioTransport::new(router).layer(layer).run().await?)
-    }
-}
-
-async fn listen(router: axum::Router) -> Result<(), Error> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("serving http://{}/", listener.local_addr()?);
-    // Whoever started this holds the other end of standard input, and it closes however they end.
-    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
-    std::thread::spawn(move || {
-        let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-        drop(gone);
-    });
-    tokio::select! {
-        served = axum::serve(listener, router) => Ok(served?),
-        _ = ended => Ok(()),
     }
 }
