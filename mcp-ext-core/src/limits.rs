@@ -22,7 +22,8 @@ pub struct Limits {
     pub max_cached_settings_bytes: usize,
     /// Most calls at once, over the whole set. More are turned away with `data.kind` `busy`.
     pub max_concurrent: usize,
-    /// Longest run of one call; adapters stop it then, with `data.kind` `timeout`.
+    /// Longest run of one call, from when it first has to wait; [`Route::answer`](crate::Route::answer) stops it then,
+    /// with `data.kind` `timeout`.
     pub max_duration: Duration,
     /// Most `subscriptions/listen` streams open at once, over the whole set. More are turned away with `data.kind` `busy`.
     pub max_listen_streams: usize,

@@ -1,5 +1,7 @@
 //! The fixed words of the wire: `_meta` keys, error codes, and the JSON-RPC error object.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -104,6 +106,37 @@ impl RpcError {
     pub fn limit(kind: &'static str, message: impl Into<String>, limit: u64) -> Self {
         Self::new(code::INTERNAL_ERROR, message)
             .with_data(json!({ "kind": kind, "limit": limit, "retryable": true }))
+    }
+
+    /// -32603 for a call that its caller gave up; `data.kind` is `cancelled`.
+    ///
+    /// ```
+    /// use mcp_ext_core::RpcError;
+    ///
+    /// assert_eq!(RpcError::cancelled().data.unwrap()["kind"], "cancelled");
+    /// ```
+    pub fn cancelled() -> Self {
+        Self::new(code::INTERNAL_ERROR, "the call was cancelled")
+            .with_data(json!({ "kind": "cancelled" }))
+    }
+
+    /// -32603 for a call that was stopped when it had run for `limit`; `data.kind` is `timeout`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use mcp_ext_core::RpcError;
+    ///
+    /// let stopped = RpcError::timed_out(Duration::from_secs(60)).data.unwrap();
+    /// assert_eq!((&stopped["kind"], &stopped["limit"]), (&"timeout".into(), &60_000.into()));
+    /// ```
+    pub fn timed_out(limit: Duration) -> Self {
+        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        Self::limit(
+            "timeout",
+            format!("the call was stopped after {millis} ms, the most this server allows"),
+            millis,
+        )
     }
 
     /// The HTTP status of an answer that carries this error as its only message.

@@ -9,7 +9,7 @@ use mcp_ext_core::envelope::{Frame, Headers};
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{BoxFuture, Notifier, NotifyError, SessionDeclaration};
 use mcp_ext_core::wire::{JsonObject, code, meta};
-use mcp_ext_core::{ExtensionSet, Route, RpcError};
+use mcp_ext_core::{ExtensionSet, RpcError};
 use rust_mcp_sdk::McpServer;
 use rust_mcp_sdk::error::McpSdkError;
 use rust_mcp_sdk::schema;
@@ -17,7 +17,7 @@ use rust_mcp_sdk::schema::schema_utils::{
     CustomNotification, MessageFromServer, NotificationFromServer,
 };
 use rust_mcp_sdk::schema::{RequestId, ServerResult};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::context::{self, Cancel, HttpRequest};
 use crate::{ExtensionsHandler, typed};
@@ -75,8 +75,7 @@ impl ExtensionsHandler {
         }
         let auth = runtime.auth_info_cloned().await;
         incoming.principal = auth.and_then(|auth| (self.principal)(&auth));
-        let limit = set.limits().max_duration;
-        incoming.deadline = Instant::now().checked_add(limit);
+        incoming.deadline = Instant::now().checked_add(set.limits().max_duration);
         incoming.cancel = Some(call.cancel.clone());
         incoming.notify = Some(Arc::new(Sender {
             runtime,
@@ -84,35 +83,10 @@ impl ExtensionsHandler {
             gone: call.cancel.clone(),
         }));
 
-        let pending = match set.route(incoming) {
-            Route::Call(pending) => pending,
-            Route::Answered(result) => return Ok(result),
-            Route::Refused(error) => return Err(error),
-            // Only what the set owns gets here.
-            Route::Forward(incoming) => {
-                return Err(RpcError::method_not_found(incoming.target.name()));
-            }
-        };
-        let reply = tokio::select! {
-            // The call first: one that is done at once needs neither timer nor waiter.
-            biased;
-            reply = tokio::time::timeout(limit, pending.run()) => reply,
-            () = call.cancel.cancelled() => {
-                return Err(RpcError::new(code::INTERNAL_ERROR, "the call was cancelled")
-                    .with_data(json!({ "kind": "cancelled" })));
-            }
-        };
-        let reply = reply.unwrap_or_else(|_| {
-            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            Err(RpcError::limit(
-                "timeout",
-                format!("the call was stopped after {millis} ms, the most this server allows"),
-                millis,
-            ))
-        })?;
-        reply
-            .into_object()
-            .map_err(|_| RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object"))
+        let answer = set
+            .route(incoming)
+            .answer(call.cancel.cancelled(), tokio::time::sleep);
+        answer.await?.into_object()
     }
 
     /// The set, stamping who the server is on its answers as the server does on its own.

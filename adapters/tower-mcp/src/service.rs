@@ -12,7 +12,7 @@ use mcp_ext_core::request::{
     SessionDeclaration, Target,
 };
 use mcp_ext_core::wire::{JsonObject, code, meta};
-use mcp_ext_core::{AmendCx, ExtensionSet, Route, RpcError};
+use mcp_ext_core::{AmendCx, ExtensionSet, RpcError};
 use serde_json::{Value, json};
 use tower_mcp::context::{Extensions, RequestContext};
 use tower_mcp::protocol::{
@@ -228,41 +228,12 @@ impl ExtensionsService {
         incoming.input = own.input;
         incoming.cancel = Some(Arc::new(Sender(tracked.context.clone())));
         incoming.notify = Some(Arc::new(Sender(tracked.context.clone())));
-        let pending = match self.stamping(client.era, extensions).await.route(incoming) {
-            Route::Call(pending) => pending,
-            Route::Answered(result) => return Ok(result),
-            Route::Refused(error) => return Err(error),
-            // Only what the set owns gets here.
-            Route::Forward(incoming) => {
-                return Err(RpcError::method_not_found(incoming.target.name()));
-            }
-        };
-        let limit = match pending.deadline() {
-            Some(deadline) => deadline
-                .saturating_duration_since(Instant::now())
-                .min(self.set().limits().max_duration),
-            None => self.set().limits().max_duration,
-        };
-        let reply = tokio::select! {
-            // The call first: one that is done at once needs neither timer nor waiter.
-            biased;
-            reply = tokio::time::timeout(limit, pending.run()) => reply,
-            () = tracked.context.cancelled() => {
-                return Err(RpcError::new(code::INTERNAL_ERROR, "the call was cancelled")
-                    .with_data(json!({ "kind": "cancelled" })));
-            }
-        };
-        let reply = reply.unwrap_or_else(|_| {
-            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            Err(RpcError::limit(
-                "timeout",
-                format!("the call was stopped after {millis} ms, the most this server allows"),
-                millis,
-            ))
-        })?;
-        reply
-            .into_object()
-            .map_err(|_| RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object"))
+        let set = self.stamping(client.era, extensions).await;
+        incoming.deadline = Instant::now().checked_add(set.limits().max_duration);
+        let answer = set
+            .route(incoming)
+            .answer(tracked.context.cancelled(), tokio::time::sleep);
+        answer.await?.into_object()
     }
 
     fn principal(&self, extensions: &Extensions) -> Option<Principal> {

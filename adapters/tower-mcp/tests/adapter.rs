@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mcp_ext_core::{
-    Cx, ExtensionError, ExtensionSet, NoParams, Principal, ToolCx, extension, handlers, settings,
+    Cx, ExtensionError, ExtensionSet, Limits, NoParams, Principal, ToolCx, extension, handlers,
+    settings,
 };
 use mcp_ext_tower_mcp::{CARRIES, with_extensions};
 use schemars::JsonSchema;
@@ -84,6 +85,8 @@ pub trait Terms {
 pub struct Library {
     started: AtomicUsize,
     dropped: AtomicUsize,
+    /// Calls whose handler was told a deadline.
+    timed: AtomicUsize,
 }
 
 struct Dropped<'a>(&'a Library);
@@ -118,6 +121,8 @@ struct Desk(Arc<Library>);
 #[handlers]
 impl Shelf for Desk {
     async fn find(&self, cx: &Cx<ShelfExtension>, params: Wanted) -> Result<Found, ShelfError> {
+        let timed = cx.deadline().is_some();
+        self.0.timed.fetch_add(timed.into(), Ordering::SeqCst);
         let mut found = self.0.look(params.title).await?;
         found.most = cx.settings().most;
         found.who = cx.principal().map(|p| p.id().to_owned());
@@ -455,6 +460,29 @@ async fn a_cancelled_call_is_stopped_and_a_panic_does_not_end_the_server() {
     assert_eq!(answer["error"]["data"]["kind"], "handler_panicked");
     let answer = pipe.modern(FIND, json!({"title": "Emma"}), shelf()).await;
     assert_eq!(answer["result"]["title"], "Emma");
+}
+
+#[tokio::test]
+async fn req_13_a_call_that_takes_too_long_is_stopped() {
+    let desk = Desk::default();
+    let set = ExtensionSet::builder()
+        .enable(ShelfExtension::provide(desk.clone()))
+        .limits(Limits {
+            max_duration: Duration::from_millis(50),
+            ..Limits::default()
+        })
+        .build()
+        .unwrap();
+    let mut pipe = pipe(router(), set);
+    let declared = json!({"com.example/shelf": {}});
+    let answer = pipe.modern(FIND, json!({"title": "hang"}), declared).await;
+    let data = &answer["error"]["data"];
+    assert_eq!(
+        (&data["kind"], &data["limit"]),
+        (&json!("timeout"), &json!(50))
+    );
+    let calls = [&desk.0.timed, &desk.0.dropped].map(|calls| calls.load(Ordering::SeqCst));
+    assert_eq!(calls, [1, 1]);
 }
 
 #[tokio::test]

@@ -1,13 +1,12 @@
 //! A request of ours, taken apart, and how it is answered.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use mcp_ext_core::request::{
-    BoxFuture, Incoming, Input, Notifier, NotifyError, Params, SessionDeclaration, Target,
+    BoxFuture, Input, Notifier, NotifyError, Params, SessionDeclaration, Target,
 };
 use mcp_ext_core::wire::{JsonObject, code, meta};
-use mcp_ext_core::{ExtensionSet, Route, RpcError};
+use mcp_ext_core::{ExtensionSet, RpcError};
 use serde_json::{Value, json};
 use turbomcp_core::meta::{extract_identity, internal};
 use turbomcp_core::{Identity, JsonRpcNotification, RequestId};
@@ -160,38 +159,6 @@ pub(crate) fn open<'a>(
         Some(arguments) => Params::Value(arguments),
     };
     Ok((arguments, input))
-}
-
-/// Routes and runs a request of ours, within the time the set allows.
-///
-/// # Errors
-/// What the gate or the call says, or `timeout`.
-pub(crate) async fn run(
-    set: &ExtensionSet,
-    mut incoming: Incoming<'_>,
-) -> Result<JsonObject, RpcError> {
-    let limit = set.limits().max_duration;
-    incoming.deadline = Instant::now().checked_add(limit);
-    let pending = match set.route(incoming) {
-        Route::Call(pending) => pending,
-        Route::Answered(result) => return Ok(result),
-        Route::Refused(error) => return Err(error),
-        // Only what the set owns gets here.
-        Route::Forward(incoming) => {
-            return Err(RpcError::method_not_found(incoming.target.name()));
-        }
-    };
-    let Ok(reply) = tokio::time::timeout(limit, pending.run()).await else {
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        return Err(RpcError::limit(
-            "timeout",
-            format!("the call was stopped after {millis} ms, the most this server allows"),
-            millis,
-        ));
-    };
-    reply?
-        .into_object()
-        .map_err(|_| RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object"))
 }
 
 /// A request of the legacy era, or of none, without a session.

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{
@@ -247,7 +248,13 @@ where
             Era::Modern => self.known().await.map(|known| &known.set),
             Era::Legacy => None,
         };
-        own::run(stamping.unwrap_or(&self.state.set), incoming).await
+        let set = stamping.unwrap_or(&self.state.set);
+        incoming.deadline = Instant::now().checked_add(set.limits().max_duration);
+        // Whoever waits drops it when the call is cancelled.
+        let answer = set
+            .route(incoming)
+            .answer(std::future::pending(), tokio::time::sleep);
+        answer.await?.into_object()
     }
 
     /// The era and declaration of a request of ours, once its envelope has been found in order.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use mcp_ext_core::request::{CancelSignal, Incoming};
 use mcp_ext_core::wire::code;
-use mcp_ext_core::{ExtensionSet, Pending, Reply, Route, RpcError};
+use mcp_ext_core::{ExtensionSet, Reply, RpcError};
 use serde_json::Value;
 
 /// Whether a call was given up; shared with its handler.
@@ -23,47 +23,24 @@ impl CancelSignal for Cancelled {
     }
 }
 
-/// A request that passed the gate, or was answered by it.
-pub(crate) enum Routed<'a> {
-    Answered(String),
-    Call(Box<Pending<'a>>),
-}
-
-/// Routes a request that the set owns.
+/// The result of a request that the set owns, on one line. Whoever waits drops it when the call is cancelled.
+///
+/// Routed before the future is made, which would else hold the request too.
 ///
 /// # Errors
-/// What the gate says.
-pub(crate) fn route<'a>(
+/// What the gate or the call says, or `timeout`.
+pub(crate) fn answer<'a>(
     set: &ExtensionSet,
     mut incoming: Incoming<'a>,
-) -> Result<Routed<'a>, RpcError> {
+) -> impl Future<Output = Result<String, RpcError>> + Send + use<'a> {
     incoming.deadline = Instant::now().checked_add(set.limits().max_duration);
-    match set.route(incoming) {
-        Route::Call(pending) => Ok(Routed::Call(pending)),
-        Route::Answered(object) => Ok(Routed::Answered(Value::Object(object).to_string())),
-        Route::Refused(error) => Err(error),
-        // Only what the set owns gets here.
-        Route::Forward(incoming) => Err(RpcError::method_not_found(incoming.target.name())),
-    }
-}
-
-/// Runs a call within the time the set allows; gives the result on one line.
-///
-/// # Errors
-/// What the call says, or `timeout`.
-pub(crate) async fn run(set: &ExtensionSet, pending: Pending<'_>) -> Result<String, RpcError> {
-    let limit = set.limits().max_duration;
-    let Ok(reply) = tokio::time::timeout(limit, pending.run()).await else {
-        let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-        return Err(RpcError::limit(
-            "timeout",
-            format!("the call was stopped after {millis} ms, the most this server allows"),
-            millis,
-        ));
-    };
-    match reply? {
-        Reply::Text(text) => Ok(one_line(text)),
-        Reply::Object(object) => Ok(Value::Object(object).to_string()),
+    let route = set.route(incoming);
+    async move {
+        let answer = route.answer(std::future::pending(), tokio::time::sleep);
+        Ok(match answer.await? {
+            Reply::Text(text) => one_line(text),
+            Reply::Object(object) => Value::Object(object).to_string(),
+        })
     }
 }
 

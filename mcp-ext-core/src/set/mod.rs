@@ -1,6 +1,7 @@
 //! The enabled extensions of one server, checked and frozen.
 
 mod amend;
+mod answer;
 mod builder;
 mod cache;
 mod gate;

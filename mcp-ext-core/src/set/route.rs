@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ use crate::protocol::Era;
 use crate::request::{Incoming, Params, Target};
 use crate::wire::{JsonObject, RpcError, code, meta};
 
-/// Where a request goes.
+/// Where a request goes. [`answer`](Self::answer) takes those that are ours to their answer.
 #[derive(Debug)]
 pub enum Route<'a> {
     /// Not ours: forward it.
@@ -58,11 +58,13 @@ impl Reply {
     /// The result as an object.
     ///
     /// # Errors
-    /// When the text is not an object, which [`Pending::run`] has ruled out.
-    pub fn into_object(self) -> Result<JsonObject, serde_json::Error> {
+    /// -32603 when the text is not an object, which [`Pending::run`] has ruled out.
+    pub fn into_object(self) -> Result<JsonObject, RpcError> {
         match self {
             Self::Object(object) => Ok(object),
-            Self::Text(text) => serde_json::from_str(&text),
+            Self::Text(text) => serde_json::from_str(&text).map_err(|_| {
+                RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object")
+            }),
         }
     }
 }
@@ -231,10 +233,9 @@ pub(super) fn route<'a>(set: &ExtensionSet, incoming: Incoming<'a>) -> Route<'a>
 }
 
 impl<'a> Pending<'a> {
-    /// When the caller stops waiting, if it said so. Adapters take the earlier of it and
-    /// [`Limits::max_duration`](crate::Limits::max_duration).
-    pub fn deadline(&self) -> Option<Instant> {
-        self.call.cx.deadline
+    /// How long it may run: [`Limits::max_duration`](crate::Limits::max_duration). [`Route::answer`] sees to it.
+    pub fn limit(&self) -> Duration {
+        self.set.limits.max_duration
     }
 
     /// Runs blocks and handler, and stamps the result.

@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs)]
 
 use std::collections::BTreeSet;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 
 use mcp_ext_core::__private_0_1_0 as rt;
@@ -11,7 +11,7 @@ use mcp_ext_core::envelope::{Frame, Headers};
 use mcp_ext_core::protocol::ProtocolRange;
 use mcp_ext_core::request::{NotifyError, Principal, SessionDeclaration};
 use mcp_ext_core::wire::JsonObject;
-use mcp_ext_core::{Cx, ExtensionError, ExtensionId, ExtensionSet, Route, RpcError, ToolCx};
+use mcp_ext_core::{Cx, ExtensionError, ExtensionId, ExtensionSet, Route, ToolCx};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -341,12 +341,9 @@ pub fn raw_adapter(
             .principal(principal);
         match set.route(incoming) {
             Route::Forward(_) => Ok(None),
-            Route::Refused(error) => Err(error),
-            Route::Answered(object) => Ok(Some(Value::Object(object))),
-            Route::Call(pending) => block_on(pending.run())?
+            ours => block_on(ours.answer(pending(), |_| pending()))?
                 .into_object()
-                .map(|o| Some(Value::Object(o)))
-                .map_err(|e| RpcError::new(-32603, e.to_string())),
+                .map(|result| Some(Value::Object(result))),
         }
     })();
     match answer {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
 use mcp_ext_core::request::{Incoming, Input, Params, Target};
 use mcp_ext_core::wire::{JsonObject, code};
-use mcp_ext_core::{Negotiated, Route, RpcError};
+use mcp_ext_core::{Negotiated, RpcError};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult,
     ErrorCode, SubscriptionFilter,
@@ -24,38 +24,13 @@ impl<S: ServerHandler> WithExtensions<S> {
         mut incoming: Incoming<'_>,
         context: &RequestContext<RoleServer>,
     ) -> Result<JsonObject, RpcError> {
-        let limit = self.shared.set.limits().max_duration;
-        incoming.deadline = Instant::now().checked_add(limit);
-        let pending = match self.shared.set.route(incoming) {
-            Route::Call(pending) => pending,
-            Route::Answered(result) => return Ok(result),
-            Route::Refused(error) => return Err(error),
-            // Only what the set owns gets here.
-            Route::Forward(incoming) => {
-                return Err(RpcError::method_not_found(incoming.target.name()));
-            }
-        };
-        let reply = tokio::select! {
-            // The call first: one that is done at once needs neither timer nor waiter.
-            biased;
-            reply = tokio::time::timeout(limit, pending.run()) => reply,
-            // A cancelled call's future is dropped here; rmcp drops whatever is answered.
-            () = context.ct.cancelled() => {
-                return Err(RpcError::new(code::INTERNAL_ERROR, "the call was cancelled")
-                    .with_data(json!({ "kind": "cancelled" })));
-            }
-        };
-        let reply = reply.unwrap_or_else(|_| {
-            let millis = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            Err(RpcError::limit(
-                "timeout",
-                format!("the call was stopped after {millis} ms, the most this server allows"),
-                millis,
-            ))
-        })?;
-        reply
-            .into_object()
-            .map_err(|_| RpcError::new(code::INTERNAL_ERROR, "the result is not a JSON object"))
+        let set = &self.shared.set;
+        incoming.deadline = Instant::now().checked_add(set.limits().max_duration);
+        // rmcp drops whatever a cancelled call is answered with.
+        let answer = set
+            .route(incoming)
+            .answer(context.ct.cancelled(), tokio::time::sleep);
+        answer.await?.into_object()
     }
 
     /// Answers a method of the set.

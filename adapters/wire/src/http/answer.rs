@@ -27,7 +27,7 @@ use super::sse::event;
 use super::state::{Running, Session, State};
 use super::{Auth, WireBody, empty, json as json_response};
 use crate::message::{Id, Message, answer_frame, error_frame, notification_frame, text};
-use crate::own::{self, Routed};
+use crate::own;
 
 /// A request that is answered here, read once; its parts are its own, so that it outlives the body.
 pub(super) struct Call {
@@ -356,10 +356,7 @@ async fn call(
     if let Some(under_way) = under_way {
         incoming.cancel = Some(under_way.running.cancelled.clone());
     }
-    match own::route(&set, incoming)? {
-        Routed::Answered(result) => Ok(result),
-        Routed::Call(pending) => own::run(&set, *pending).await,
-    }
+    own::answer(&set, incoming).await
 }
 
 /// Hands notifications of a call to whoever writes its answer, one at a time.

@@ -17,7 +17,7 @@ use super::Connection;
 use super::session::{Amend, Legacy, Modern};
 use super::up::{Own, PROBE_ID};
 use crate::message::{Id, Message, answer_frame, error_frame, notification_frame};
-use crate::own::{self, Routed};
+use crate::own;
 
 /// Whether a request can be served in its era.
 pub(super) enum Settled {
@@ -105,10 +105,7 @@ where
             incoming.version = incoming.version.or(version);
             incoming.cancel = Some(own.running.cancelled.clone());
             incoming.notify = Some(Arc::new(Notes(notes)));
-            match own::route(&set, incoming)? {
-                Routed::Answered(result) => Ok(Some(result)),
-                Routed::Call(pending) => own::run(&set, *pending).await.map(Some),
-            }
+            own::answer(&set, incoming).await.map(Some)
         }
         .await;
         answer
