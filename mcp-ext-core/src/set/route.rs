@@ -264,7 +264,8 @@ impl<'a> Pending<'a> {
         let finished = if chain.blocks.is_empty() {
             Finished::plain(guarded(enabled.provider.call(item.name, call)).await)
         } else {
-            nested(&set, extension, tool, chain, call).await
+            // On the heap, so that a call without blocks has no place for them in its future.
+            Box::pin(nested(&set, extension, tool, chain, call)).await
         };
         let reply = if tool {
             let schema = item.tool.and_then(|tool| set.output_schema(tool.name));
