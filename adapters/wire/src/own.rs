@@ -2,10 +2,13 @@
 
 use std::time::Instant;
 
-use mcp_ext_core::request::{CancelSignal, Incoming};
-use mcp_ext_core::wire::code;
+use mcp_ext_core::request::{BoxFuture, CancelSignal, Incoming, Notifier, NotifyError};
+use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{ExtensionSet, Reply, RpcError};
 use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::message::notification_frame;
 
 /// Whether a call was given up; shared with its handler.
 #[derive(Debug, Default)]
@@ -20,6 +23,22 @@ impl Cancelled {
 impl CancelSignal for Cancelled {
     fn is_cancelled(&self) -> bool {
         self.0.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+/// Hands notifications of a call to whoever writes its answer, one at a time.
+pub(crate) struct Notes(pub mpsc::Sender<String>);
+
+impl Notifier for Notes {
+    fn notify<'a>(
+        &'a self,
+        method: &'a str,
+        params: JsonObject,
+    ) -> BoxFuture<'a, Result<(), NotifyError>> {
+        Box::pin(async move {
+            let frame = notification_frame(method, params);
+            self.0.send(frame).await.map_err(|_| NotifyError::Closed)
+        })
     }
 }
 

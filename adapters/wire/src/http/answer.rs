@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use http_body::{Body, Frame as BodyFrame};
 use mcp_ext_core::envelope::{Frame, Headers, era_of};
 use mcp_ext_core::protocol::Era;
-use mcp_ext_core::request::{BoxFuture, Input, Notifier, NotifyError, SessionDeclaration};
+use mcp_ext_core::request::{Input, SessionDeclaration};
 use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Principal, RpcError};
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ use super::layer::Inner;
 use super::sse::event;
 use super::state::{Running, Session, State};
 use super::{Auth, WireBody, empty, json as json_response};
-use crate::message::{Id, Message, answer_frame, error_frame, notification_frame, text};
+use crate::message::{Id, Message, answer_frame, error_frame, text};
 use crate::own;
 
 /// A request that is answered here, read once; its parts are its own, so that it outlives the body.
@@ -352,27 +352,11 @@ async fn call(
     }
     let mut incoming = opened?.principal(principal);
     incoming.version = incoming.version.or(version);
-    incoming.notify = Some(Arc::new(Notes(notes)));
+    incoming.notify = Some(Arc::new(own::Notes(notes)));
     if let Some(under_way) = under_way {
         incoming.cancel = Some(under_way.running.cancelled.clone());
     }
     own::answer(&set, incoming).await
-}
-
-/// Hands notifications of a call to whoever writes its answer, one at a time.
-struct Notes(mpsc::Sender<String>);
-
-impl Notifier for Notes {
-    fn notify<'a>(
-        &'a self,
-        method: &'a str,
-        params: JsonObject,
-    ) -> BoxFuture<'a, Result<(), NotifyError>> {
-        Box::pin(async move {
-            let frame = notification_frame(method, params);
-            self.0.send(frame).await.map_err(|_| NotifyError::Closed)
-        })
-    }
 }
 
 /// Notifications, then the answer, then the end. Dropping it drops the call.

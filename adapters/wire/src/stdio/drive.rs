@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mcp_ext_core::RpcError;
 use mcp_ext_core::envelope::{Frame, era_of};
 use mcp_ext_core::protocol::{Era, ProtocolVersion};
-use mcp_ext_core::request::{BoxFuture, Notifier, NotifyError, SessionDeclaration};
-use mcp_ext_core::wire::{JsonObject, code, meta};
+use mcp_ext_core::request::SessionDeclaration;
+use mcp_ext_core::wire::{code, meta};
 use serde_json::json;
 use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Connection;
 use super::session::{Amend, Legacy, Modern};
 use super::up::{Own, PROBE_ID};
-use crate::message::{Id, Message, answer_frame, error_frame, notification_frame};
+use crate::message::{Id, Message, answer_frame, error_frame};
 use crate::own;
 
 /// Whether a request can be served in its era.
@@ -104,7 +104,7 @@ where
             let mut incoming = frame.open(set.protocol(), session, None)?;
             incoming.version = incoming.version.or(version);
             incoming.cancel = Some(own.running.cancelled.clone());
-            incoming.notify = Some(Arc::new(Notes(notes)));
+            incoming.notify = Some(Arc::new(own::Notes(notes)));
             own::answer(&set, incoming).await.map(Some)
         }
         .await;
@@ -188,22 +188,6 @@ fn no_session() -> RpcError {
     )
     .with_data(json!({ "kind": "malformed_meta", "key": meta::PROTOCOL_VERSION, "expected": "a string", "seen": "nothing" }))
     .in_envelope()
-}
-
-/// Hands notifications of a call to whoever writes its answer, one at a time.
-struct Notes(mpsc::Sender<String>);
-
-impl Notifier for Notes {
-    fn notify<'a>(
-        &'a self,
-        method: &'a str,
-        params: JsonObject,
-    ) -> BoxFuture<'a, Result<(), NotifyError>> {
-        Box::pin(async move {
-            let frame = notification_frame(method, params);
-            self.0.send(frame).await.map_err(|_| NotifyError::Closed)
-        })
-    }
 }
 
 /// Takes a question back if whoever asks it is dropped before it is asked.
