@@ -1,5 +1,6 @@
 //! The bodies of requests and responses here.
 
+use std::any::Any;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,7 +19,16 @@ pub struct BodyError(#[source] BoxError);
 
 /// The bodies that [`WireService`](super::WireService) gives to the service it wraps, and answers with.
 #[derive(Debug)]
-pub struct WireBody(UnsyncBoxBody<Bytes, BodyError>);
+pub struct WireBody(Kind);
+
+/// Those that every forwarded request has are in no box.
+#[derive(Debug)]
+enum Kind {
+    Whole(Full<Bytes>),
+    #[cfg(any(feature = "proxy", feature = "client"))]
+    Incoming(hyper::body::Incoming),
+    Any(UnsyncBoxBody<Bytes, BodyError>),
+}
 
 impl WireBody {
     /// Any body.
@@ -27,14 +37,33 @@ impl WireBody {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(body.map_err(|error| BodyError(error.into())).boxed_unsync())
+        let mut body = Some(body);
+        // A body is asked for its type, so that one of these is not put into another.
+        let any: &mut dyn Any = &mut body;
+        if let Some(same) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
+            return same;
+        }
+        #[cfg(any(feature = "proxy", feature = "client"))]
+        if let Some(incoming) = any
+            .downcast_mut::<Option<hyper::body::Incoming>>()
+            .and_then(Option::take)
+        {
+            return Self(Kind::Incoming(incoming));
+        }
+        match body {
+            Some(body) => Self(Kind::Any(
+                body.map_err(|error| BodyError(error.into())).boxed_unsync(),
+            )),
+            // Not reached: it is taken only where this returns.
+            None => Self::from(Bytes::new()),
+        }
     }
 }
 
 /// A whole body.
 impl From<Bytes> for WireBody {
     fn from(bytes: Bytes) -> Self {
-        Self::new(Full::new(bytes))
+        Self(Kind::Whole(Full::new(bytes)))
     }
 }
 
@@ -46,14 +75,33 @@ impl Body for WireBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
+        match &mut self.0 {
+            Kind::Whole(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|never| match never {}),
+            #[cfg(any(feature = "proxy", feature = "client"))]
+            Kind::Incoming(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map_err(|error| BodyError(error.into())),
+            Kind::Any(body) => Pin::new(body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        match &self.0 {
+            Kind::Whole(body) => body.is_end_stream(),
+            #[cfg(any(feature = "proxy", feature = "client"))]
+            Kind::Incoming(body) => body.is_end_stream(),
+            Kind::Any(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        match &self.0 {
+            Kind::Whole(body) => body.size_hint(),
+            #[cfg(any(feature = "proxy", feature = "client"))]
+            Kind::Incoming(body) => body.size_hint(),
+            Kind::Any(body) => body.size_hint(),
+        }
     }
 }
