@@ -14,6 +14,8 @@ mod metas;
 pub(crate) mod proxy;
 pub(crate) mod sse;
 mod state;
+#[cfg(feature = "proxy")]
+mod upstream;
 
 use std::time::Duration;
 

@@ -3,21 +3,15 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
-};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use mcp_ext_core::ExtensionSet;
 use tokio::net::TcpListener;
@@ -27,7 +21,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::inline::Inline;
-use super::layer::bad_gateway;
+use super::upstream::Upstream;
 use super::{Auth, HttpOptions, WireBody, WireLayer, WireService, json};
 
 /// Where the proxy says that it is alive.
@@ -100,23 +94,18 @@ pub async fn proxy(
     if options.http.auth == Auth::None && !address.ip().is_loopback() {
         return Err(ProxyError::NotLoopback(address));
     }
-    let Some(authority) = upstream
+    let target = upstream
         .authority()
         .filter(|_| upstream.scheme() == Some(&Scheme::HTTP))
-        .cloned()
-    else {
+        .and_then(|authority| {
+            Upstream::new(
+                authority.clone(),
+                options.connect_timeout,
+                options.answer_timeout,
+            )
+        });
+    let Some(target) = target else {
         return Err(ProxyError::Upstream(upstream));
-    };
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(options.connect_timeout));
-    connector.set_nodelay(true);
-    let client = Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .build(connector);
-    let target = Upstream {
-        client,
-        authority,
-        answer_timeout: options.answer_timeout,
     };
     let site = Arc::new(Site {
         path: upstream.path().to_owned(),
@@ -147,6 +136,7 @@ pub async fn proxy(
             () = &mut stop => break,
             _ = tick.tick() => {
                 while connections.try_join_next().is_some() {}
+                site.plain.tick();
                 continue;
             }
             accepted = accepted => match accepted {
@@ -211,57 +201,6 @@ impl Site {
         response.map(|mut response| {
             strip(response.headers_mut());
             response
-        })
-    }
-}
-
-/// The server behind the proxy.
-#[derive(Clone)]
-struct Upstream {
-    client: Client<HttpConnector, WireBody>,
-    authority: Authority,
-    answer_timeout: Duration,
-}
-
-impl Service<Request<WireBody>> for Upstream {
-    type Response = Response<WireBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<WireBody>, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<WireBody>) -> Self::Future {
-        let this = self.clone();
-        Box::pin(async move {
-            let path = request.uri().path_and_query().cloned();
-            let target = Uri::builder()
-                .scheme(Scheme::HTTP)
-                .authority(this.authority)
-                .path_and_query(path.unwrap_or(PathAndQuery::from_static("/")))
-                .build();
-            let Ok(target) = target else {
-                return Ok(bad_gateway(
-                    "null",
-                    "the path of the request cannot be asked of the upstream",
-                ));
-            };
-            *request.uri_mut() = target;
-            *request.version_mut() = http::Version::HTTP_11;
-            // The client names the upstream's.
-            request.headers_mut().remove(header::HOST);
-            let answer = tokio::time::timeout(this.answer_timeout, this.client.request(request));
-            Ok(match answer.await {
-                Ok(Ok(response)) => response.map(WireBody::new),
-                Ok(Err(_)) => bad_gateway("null", "the upstream server cannot be reached"),
-                Err(_) => {
-                    let mut response =
-                        bad_gateway("null", "the upstream server does not answer in time");
-                    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-                    response
-                }
-            })
         })
     }
 }
