@@ -1,9 +1,10 @@
 //! The layer, and the way of one HTTP request through it.
 
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -132,12 +133,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let service = self.inner.clone();
-        let inner = Inner(Box::new(move |request| {
-            Box::pin(send(service.clone(), request))
-        }));
-        let request = request.map(WireBody::new);
-        Box::pin(handle(self.state.clone(), inner, request))
+        let (service, state) = (self.inner.clone(), self.state.clone());
+        Box::pin(async move {
+            match take(&state, request.map(WireBody::new)).await {
+                Taken::Forward(request) => send(service, request).await,
+                Taken::Answered(response) => Ok(*response),
+                // In a box of its own, so that it does not weigh on every request.
+                Taken::Planned(parts, bytes, plan) => {
+                    let inner = Inner(Box::new(move |request| {
+                        Box::pin(send(service.clone(), request))
+                    }));
+                    Box::pin(carry_out(state, inner, *parts, bytes, plan)).await
+                }
+            }
+        })
     }
 }
 
@@ -169,51 +178,95 @@ where
     Ok(response.map(WireBody::new))
 }
 
-async fn handle<E>(
-    state: Arc<State>,
-    inner: Inner<E>,
-    request: Request<WireBody>,
-) -> Result<Response<WireBody>, E> {
-    let (parts, body) = request.into_parts();
+/// What a request turned out to be.
+enum Taken {
+    Forward(Request<WireBody>),
+    Answered(Box<Response<WireBody>>),
+    Planned(Box<Parts>, Bytes, Plan),
+}
+
+async fn take(state: &State, request: Request<WireBody>) -> Taken {
+    let answered = |response| Taken::Answered(Box::new(response));
     if state.server.set().is_empty() {
-        return inner.send(Request::from_parts(parts, body)).await;
+        return Taken::Forward(request);
     }
-    if parts.method != Method::POST {
-        let ended = (parts.method == Method::DELETE)
-            .then(|| value(&parts.headers, &SESSION))
+    if request.method() != Method::POST {
+        let ended = (request.method() == Method::DELETE)
+            .then(|| value(request.headers(), &SESSION))
             .flatten()
             .map(str::to_owned);
-        let response = inner.send(Request::from_parts(parts, body)).await?;
-        if let Some(session) = ended.filter(|_| response.status().is_success()) {
-            state.close_session(&session);
-        }
-        return Ok(response);
+        let Some(session) = ended else {
+            return Taken::Forward(request);
+        };
+        let (parts, body) = request.into_parts();
+        return Taken::Planned(Box::new(parts), Bytes::new(), Plan::End(session, body));
     }
+    let (parts, body) = request.into_parts();
     let body = Limited::new(body, state.options.max_body_bytes).collect();
-    let bytes = match tokio::time::timeout(state.options.timeout, body).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    let bytes = match in_time(state.options.timeout, body).await {
+        Some(Ok(body)) => body.to_bytes(),
+        Some(Err(error)) if error.is::<LengthLimitError>() => {
             let error = too_large(state.options.max_body_bytes);
-            return Ok(json(413, error_frame("null", &error)));
+            return answered(json(413, error_frame("null", &error)));
         }
-        Ok(Err(_)) => return Ok(empty(StatusCode::BAD_REQUEST)),
-        Err(_) => return Ok(empty(StatusCode::REQUEST_TIMEOUT)),
+        Some(Err(_)) => return answered(empty(StatusCode::BAD_REQUEST)),
+        None => return answered(empty(StatusCode::REQUEST_TIMEOUT)),
     };
-    match plan(&state, &parts, &bytes) {
-        Plan::Forward => inner.forward(parts, bytes).await,
-        Plan::Accepted => Ok(empty(StatusCode::ACCEPTED)),
-        // In boxes of their own, so that they do not weigh on every request.
-        Plan::Amend(amended) => {
-            Box::pin(amend::forward(&state, &inner, parts, bytes, *amended)).await
-        }
-        Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,
-        Plan::Listen(call) => Box::pin(listen::listen(state, inner, parts, bytes, call)).await,
+    match plan(state, &parts, &bytes) {
+        Plan::Forward => Taken::Forward(Request::from_parts(parts, full(bytes))),
+        plan => Taken::Planned(Box::new(parts), bytes, plan),
     }
 }
 
-/// What is done with a POST.
-enum Plan {
+/// The output of a future that is done in time. Most are when they are looked at for the second time: those need no timer.
+async fn in_time<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut looks = 0;
+    let soon = poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        looks += 1;
+        if looks > 1 {
+            return Poll::Ready(None);
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    });
+    match soon.await {
+        Some(output) => Some(output),
+        None => tokio::time::timeout(limit, future).await.ok(),
+    }
+}
+
+async fn carry_out<E>(
+    state: Arc<State>,
+    inner: Inner<E>,
+    parts: Parts,
+    bytes: Bytes,
+    plan: Plan,
+) -> Result<Response<WireBody>, E> {
+    match plan {
+        Plan::Forward => inner.forward(parts, bytes).await,
+        Plan::End(session, body) => {
+            let response = inner.send(Request::from_parts(parts, body)).await?;
+            if response.status().is_success() {
+                state.close_session(&session);
+            }
+            Ok(response)
+        }
+        Plan::Accepted => Ok(empty(StatusCode::ACCEPTED)),
+        Plan::Amend(amended) => amend::forward(&state, &inner, parts, bytes, *amended).await,
+        Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,
+        Plan::Listen(call) => listen::listen(state, inner, parts, bytes, call).await,
+    }
+}
+
+/// What is done with a request.
+pub(super) enum Plan {
     Forward,
+    /// The end of a session.
+    End(String, WireBody),
     /// A notification that ends here.
     Accepted,
     Amend(Box<Amended>),
@@ -222,6 +275,14 @@ enum Plan {
 }
 
 fn plan(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
+    if state.glance.is_theirs(bytes, &state.server) {
+        return Plan::Forward;
+    }
+    read(state, parts, bytes)
+}
+
+/// The plan for a message, found by reading it.
+pub(super) fn read(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
     let text = trimmed(bytes);
     let owns = |method: &str| state.server.owns_method(method);
     match Message::read_owned(text, owns) {

@@ -4,6 +4,7 @@ mod amend;
 mod answer;
 mod ask;
 mod body;
+mod glance;
 pub(crate) mod headers;
 #[cfg(feature = "proxy")]
 mod inline;

@@ -12,6 +12,7 @@ use mcp_ext_core::request::SessionDeclaration;
 use mcp_ext_core::{ExtensionSet, Principal, RpcError};
 use tokio::sync::Notify;
 
+use super::glance::Glance;
 use super::headers::{SESSION, authorization, identifying, value};
 use super::metas::Metas;
 use super::{Auth, HttpOptions};
@@ -35,6 +36,7 @@ pub(super) struct State {
     pub server: Server,
     pub options: HttpOptions,
     pub metas: Metas,
+    pub glance: Glance,
     keys: [RandomState; 2],
     inner: Mutex<Inner>,
 }
@@ -71,6 +73,7 @@ impl State {
             server: Server::new(set),
             options,
             metas: Metas::new(),
+            glance: Glance::new(),
             keys: [RandomState::new(), RandomState::new()],
             inner: Mutex::default(),
         }
