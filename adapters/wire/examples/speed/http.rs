@@ -19,7 +19,7 @@ use mcp_ext_core::ExtensionSetBuilder;
 use mcp_ext_wire::{ProxyOptions, proxy};
 use tokio::net::TcpListener;
 
-use crate::{Figures, compare, runtime, set};
+use crate::{Figures, compare, processor, runtime, set};
 
 /// Connections at once, each with a call under way.
 const CONNECTIONS: usize = 16;
@@ -264,6 +264,21 @@ impl Peer {
         f64::from(calls) / at.elapsed().as_secs_f64()
     }
 
+    /// One round.
+    fn round(&mut self, call: Call) -> Figures {
+        const SEQUENTIAL: u32 = 300;
+        const CONCURRENT: u32 = 1_500;
+        let before = processor(self.pid());
+        let median = self.sequential(SEQUENTIAL, call);
+        let rate = self.concurrent(CONCURRENT, &[call]);
+        let used = processor(self.pid()).zip(before);
+        Figures {
+            median,
+            rate,
+            processor: used.map(|(after, before)| (after - before) / (SEQUENTIAL + CONCURRENT)),
+        }
+    }
+
     /// Ends it.
     pub fn end(mut self) {
         let _ = self.child.kill();
@@ -272,9 +287,14 @@ impl Peer {
 }
 
 /// Compares the proxy with the pump and the bare server.
+///
+/// There and back in turn, many short rounds. The load is one thread's, which waits for each answer: it has time to spare
+/// (its own share of a processor is printed), so that what is measured is what stands behind it.
 pub fn measure() {
+    const ROUNDS: usize = 60;
     let server = Peer::start("server", None);
-    let mut peers: Vec<Peer> = ["pump", "server", "empty", "wrap"]
+    let modes = ["pump", "server", "empty", "wrap"];
+    let mut peers: Vec<Peer> = modes
         .iter()
         .map(|mode| Peer::start(mode, Some(&server)))
         .collect();
@@ -282,18 +302,18 @@ pub fn measure() {
         ("JSON over HTTP", Call::Json),
         ("events over HTTP", Call::Events),
     ] {
-        compare(what, &["pump", "server", "empty", "wrap"], |at| Figures {
-            median: peers[at].sequential(1_000, call),
-            rate: peers[at].concurrent(4_000, &[call]),
-        });
+        let (at, before) = (Instant::now(), processor(std::process::id()));
+        compare(what, &modes, ROUNDS, |at| peers[at].round(call));
+        if let (Some(before), Some(after)) = (before, processor(std::process::id())) {
+            let share = (after - before).as_secs_f64() / at.elapsed().as_secs_f64();
+            println!("    load: {:.0}% of a processor", share * 100.0);
+        }
     }
-    let wrap = peers.pop().expect("the last one");
-    let mut wrap = [wrap];
-    compare("a method of ours over HTTP", &["wrap"], |at| Figures {
-        median: wrap[at].sequential(1_000, Call::Own),
-        rate: wrap[at].concurrent(4_000, &[Call::Own]),
+    let mut wrap = peers.pop().expect("the last one");
+    compare("a method of ours over HTTP", &["wrap"], ROUNDS, |_| {
+        wrap.round(Call::Own)
     });
-    for peer in peers.into_iter().chain(wrap).chain([server]) {
+    for peer in peers.into_iter().chain([wrap, server]) {
         peer.end();
     }
 }

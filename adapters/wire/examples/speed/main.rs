@@ -80,19 +80,35 @@ struct Figures {
     median: Duration,
     /// Calls a second with many under way.
     rate: f64,
+    /// Processor time of a call, where it is known.
+    processor: Option<Duration>,
 }
 
-/// Interleaves the modes, so that whatever else the machine does meets all of them, and compares each with the first:
-/// the median of the rounds' ratios.
-fn compare(what: &str, modes: &[&str], mut round: impl FnMut(usize) -> Figures) {
-    const ROUNDS: usize = 15;
+/// Processor time that a process has used. Only Linux says so.
+fn processor(pid: u32) -> Option<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let times = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        nanos += times.split(' ').next()?.parse::<u64>().ok()?;
+    }
+    Some(Duration::from_nanos(nanos))
+}
+
+/// Interleaves the modes, there and back, so that whatever else the machine does meets all of them, and compares each with
+/// the first: the median of the rounds' ratios.
+fn compare(what: &str, modes: &[&str], rounds: usize, mut round: impl FnMut(usize) -> Figures) {
     let mut all: Vec<Vec<Figures>> = modes.iter().map(|_| Vec::new()).collect();
-    for count in 0..=ROUNDS {
-        for (at, figures) in all.iter_mut().enumerate() {
-            let one = round(at);
+    for count in 0..=rounds {
+        for step in 0..modes.len() {
+            let at = if count % 2 == 0 {
+                step
+            } else {
+                modes.len() - 1 - step
+            };
+            let figures = round(at);
             // The first round warms up.
             if count > 0 {
-                figures.push(one);
+                all[at].push(figures);
             }
         }
     }
@@ -106,14 +122,28 @@ fn compare(what: &str, modes: &[&str], mut round: impl FnMut(usize) -> Figures) 
                     .map(|(one, first)| ratio(one, first)),
             )
         };
-        println!(
-            "{mode:>8}: {:>6.1} us a call ({:.2} of {}), {:>7.0} calls/s ({:.2})",
+        print!(
+            "{mode:>8}: {:>6.1} us a call ({:.3} of {}), {:>7.0} calls/s ({:.3})",
             median(figures.iter().map(|one| one.median.as_secs_f64() * 1e6)),
             ratios(|one, first| one.median.as_secs_f64() / first.median.as_secs_f64()),
             modes[0],
             median(figures.iter().map(|one| one.rate)),
             ratios(|one, first| one.rate / first.rate),
         );
+        let used = |one: &Figures| one.processor.unwrap_or_default().as_secs_f64() * 1e6;
+        if figures.iter().all(|one| one.processor.is_some()) {
+            print!(
+                ", {:.1} us of the processor a call ({:.3})",
+                median(figures.iter().map(used)),
+                median(
+                    figures
+                        .iter()
+                        .zip(&all[0])
+                        .map(|(one, first)| used(one) / used(first))
+                ),
+            );
+        }
+        println!();
     }
 }
 

@@ -182,9 +182,10 @@ impl Peer {
 pub fn measure() {
     let modes = ["pump", "server", "copy", "empty", "wrap"];
     let mut peers: Vec<Peer> = modes.iter().map(|mode| Peer::start(mode)).collect();
-    compare("lines over pipes", &modes, |at| Figures {
+    compare("lines over pipes", &modes, 15, |at| Figures {
         median: sequential(&mut peers[at], 2_000),
         rate: pipelined(&mut peers[at], 20_000, 0),
+        processor: None,
     });
     peers.into_iter().for_each(Peer::end);
 }
