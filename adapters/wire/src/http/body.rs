@@ -43,6 +43,12 @@ impl WireBody {
         if let Some(same) = any.downcast_mut::<Option<Self>>().and_then(Option::take) {
             return same;
         }
+        if let Some(whole) = any
+            .downcast_mut::<Option<Full<Bytes>>>()
+            .and_then(Option::take)
+        {
+            return Self(Kind::Whole(whole));
+        }
         #[cfg(any(feature = "proxy", feature = "client"))]
         if let Some(incoming) = any
             .downcast_mut::<Option<hyper::body::Incoming>>()

@@ -7,6 +7,14 @@ use memchr::memmem::Finder;
 
 use crate::server::Server;
 
+/// What is seen at a glance.
+pub(super) enum Seen<'a> {
+    /// The message is for the wrapped server alone, and its answer passes as it is.
+    Theirs,
+    /// It is to be read. A method of ours that stands in it, so that it need not be looked up again.
+    MaybeOurs(Option<&'a str>),
+}
+
 pub(super) struct Glance {
     method: Finder<'static>,
     name: Finder<'static>,
@@ -22,30 +30,37 @@ impl Glance {
         }
     }
 
-    /// Whether a message is for the wrapped server alone, and its answer passes as it is.
-    ///
-    /// Every member of any depth that is called `method` is looked at, and for a `tools/call` every `name`, so that the
-    /// one that counts is among them. `false` where that cannot be told: then the message is to be read.
-    pub fn is_theirs(&self, message: &[u8], server: &Server) -> bool {
-        let mut calls = false;
-        let their_method = |method: &str| match method {
+    /// Looks at every member of any depth that is called `method`, and for a `tools/call` at every `name`, so that the one
+    /// that counts is among them.
+    pub fn at<'a>(&self, message: &'a [u8], server: &Server) -> Seen<'a> {
+        let (mut calls, mut ours) = (false, None);
+        let their_method = |method: &'a str| match method {
             "tools/call" => {
                 calls = true;
                 true
             }
             "initialize" | "server/discover" | "tools/list" | listen::METHOD => false,
-            _ => !method.starts_with("notifications/") && !server.owns_method(method),
+            _ if server.owns_method(method) => {
+                ours = Some(method);
+                false
+            }
+            _ => !method.starts_with("notifications/"),
         };
         let their_tool = |name: &str| !server.owns(Target::Tool(name));
-        all(&self.method, message, their_method)
+        let theirs = all(&self.method, message, their_method)
             && (!calls || all(&self.name, message, their_tool))
             // The other escapes spell no letters: a name is written as it is, or with one of these.
-            && self.escape.find(message).is_none()
+            && self.escape.find(message).is_none();
+        if theirs {
+            Seen::Theirs
+        } else {
+            Seen::MaybeOurs(ours)
+        }
     }
 }
 
 /// Whether each string that is the value of a member of this name passes.
-fn all(name: &Finder<'_>, message: &[u8], mut passes: impl FnMut(&str) -> bool) -> bool {
+fn all<'a>(name: &Finder<'_>, message: &'a [u8], mut passes: impl FnMut(&'a str) -> bool) -> bool {
     name.find_iter(message).all(|at| {
         let rest = message.get(at + name.needle().len()..).unwrap_or_default();
         let Some(value) = rest.trim_ascii_start().strip_prefix(b":") else {
@@ -72,6 +87,7 @@ mod tests {
     use super::super::HttpOptions;
     use super::super::layer::{Plan, read};
     use super::super::state::State;
+    use super::Seen;
 
     mod fixture {
         use mcp_ext_core::{ToolCx, extension, handlers};
@@ -117,7 +133,10 @@ mod tests {
     }
 
     fn theirs(state: &State, message: &str) -> bool {
-        state.glance.is_theirs(message.as_bytes(), &state.server)
+        matches!(
+            state.glance.at(message.as_bytes(), &state.server),
+            Seen::Theirs
+        )
     }
 
     #[test]
@@ -240,8 +259,8 @@ mod tests {
             let cut = if cut < 30 { message.len() } else { message.len() * (cut - 29) / 11 };
             let message = &message.as_bytes()[..cut];
             STATE.with(|state| {
-                if state.glance.is_theirs(message, &state.server) {
-                    prop_assert!(matches!(read(state, &parts, message), Plan::Forward));
+                if matches!(state.glance.at(message, &state.server), Seen::Theirs) {
+                    prop_assert!(matches!(read(state, &parts, message, None), Plan::Forward));
                 }
                 Ok(())
             })?;

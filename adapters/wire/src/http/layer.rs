@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use mcp_ext_core::envelope::Frame;
 use mcp_ext_core::listen::METHOD;
 use mcp_ext_core::request::Target;
@@ -21,9 +21,10 @@ use tower_service::Service;
 
 use super::amend::{self, Amended};
 use super::answer::{self, Call};
+use super::glance::Seen;
 use super::headers::{SESSION, value};
 use super::state::State;
-use super::{BoxError, HttpOptions, WireBody, empty, full, json, listen};
+use super::{BodyError, BoxError, HttpOptions, WireBody, empty, full, json, listen};
 use crate::listen::asked;
 use crate::message::{Id, Members, Message, error_frame, member, text, trimmed};
 use crate::own::too_large;
@@ -138,12 +139,15 @@ where
             match take(&state, request.map(WireBody::new)).await {
                 Taken::Forward(request) => send(service, request).await,
                 Taken::Answered(response) => Ok(*response),
-                // In a box of its own, so that it does not weigh on every request.
                 Taken::Planned(parts, bytes, plan) => {
                     let inner = Inner(Box::new(move |request| {
                         Box::pin(send(service.clone(), request))
                     }));
-                    Box::pin(carry_out(state, inner, *parts, bytes, plan)).await
+                    match plan {
+                        Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,
+                        // In boxes of their own, so that they do not weigh on every request.
+                        plan => carry_out(state, inner, parts, bytes, plan).await,
+                    }
                 }
             }
         })
@@ -182,7 +186,7 @@ where
 enum Taken {
     Forward(Request<WireBody>),
     Answered(Box<Response<WireBody>>),
-    Planned(Box<Parts>, Bytes, Plan),
+    Planned(Parts, Bytes, Plan),
 }
 
 async fn take(state: &State, request: Request<WireBody>) -> Taken {
@@ -199,13 +203,13 @@ async fn take(state: &State, request: Request<WireBody>) -> Taken {
             return Taken::Forward(request);
         };
         let (parts, body) = request.into_parts();
-        return Taken::Planned(Box::new(parts), Bytes::new(), Plan::End(session, body));
+        return Taken::Planned(parts, Bytes::new(), Plan::End(session, body));
     }
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, state.options.max_body_bytes).collect();
+    let body = whole(body, state.options.max_body_bytes);
     let bytes = match in_time(state.options.timeout, body).await {
-        Some(Ok(body)) => body.to_bytes(),
-        Some(Err(error)) if error.is::<LengthLimitError>() => {
+        Some(Ok(Some(bytes))) => bytes,
+        Some(Ok(None)) => {
             let error = too_large(state.options.max_body_bytes);
             return answered(json(413, error_frame("null", &error)));
         }
@@ -214,8 +218,36 @@ async fn take(state: &State, request: Request<WireBody>) -> Taken {
     };
     match plan(state, &parts, &bytes) {
         Plan::Forward => Taken::Forward(Request::from_parts(parts, full(bytes))),
-        plan => Taken::Planned(Box::new(parts), bytes, plan),
+        plan => Taken::Planned(parts, bytes, plan),
     }
+}
+
+/// A whole body; `None` when it is larger than `limit`. Most come in one piece, which is not copied.
+async fn whole(mut body: WireBody, limit: usize) -> Result<Option<Bytes>, BodyError> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + piece.len() > limit {
+            return Ok(None);
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+            if body.is_end_stream() {
+                break;
+            }
+            continue;
+        }
+        all.extend_from_slice(&std::mem::take(&mut first));
+        all.extend_from_slice(&piece);
+    }
+    Ok(Some(if first.is_empty() {
+        all.freeze()
+    } else {
+        first
+    }))
 }
 
 /// The output of a future that is done in time. Most are when they are looked at for the second time: those need no timer.
@@ -239,26 +271,29 @@ async fn in_time<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     }
 }
 
-async fn carry_out<E>(
+/// Does what was planned.
+fn carry_out<E: Send + 'static>(
     state: Arc<State>,
     inner: Inner<E>,
     parts: Parts,
     bytes: Bytes,
     plan: Plan,
-) -> Result<Response<WireBody>, E> {
+) -> Answer<E> {
     match plan {
-        Plan::Forward => inner.forward(parts, bytes).await,
-        Plan::End(session, body) => {
+        Plan::Forward => Box::pin(async move { inner.forward(parts, bytes).await }),
+        Plan::End(session, body) => Box::pin(async move {
             let response = inner.send(Request::from_parts(parts, body)).await?;
             if response.status().is_success() {
                 state.close_session(&session);
             }
             Ok(response)
+        }),
+        Plan::Accepted => Box::pin(async { Ok(empty(StatusCode::ACCEPTED)) }),
+        Plan::Amend(amended) => {
+            Box::pin(async move { amend::forward(&state, &inner, parts, bytes, *amended).await })
         }
-        Plan::Accepted => Ok(empty(StatusCode::ACCEPTED)),
-        Plan::Amend(amended) => amend::forward(&state, &inner, parts, bytes, *amended).await,
-        Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,
-        Plan::Listen(call) => listen::listen(state, inner, parts, bytes, call).await,
+        Plan::Answer(call) => Box::pin(answer::own(state, inner, parts, bytes, call)),
+        Plan::Listen(call) => Box::pin(listen::listen(state, inner, parts, bytes, call)),
     }
 }
 
@@ -275,16 +310,16 @@ pub(super) enum Plan {
 }
 
 fn plan(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
-    if state.glance.is_theirs(bytes, &state.server) {
-        return Plan::Forward;
+    match state.glance.at(bytes, &state.server) {
+        Seen::Theirs => Plan::Forward,
+        Seen::MaybeOurs(ours) => read(state, parts, bytes, ours),
     }
-    read(state, parts, bytes)
 }
 
-/// The plan for a message, found by reading it.
-pub(super) fn read(state: &State, parts: &Parts, bytes: &[u8]) -> Plan {
+/// The plan for a message, found by reading it. `ours`: a method that is known to be ours.
+pub(super) fn read(state: &State, parts: &Parts, bytes: &[u8], ours: Option<&str>) -> Plan {
     let text = trimmed(bytes);
-    let owns = |method: &str| state.server.owns_method(method);
+    let owns = |method: &str| ours == Some(method) || state.server.owns_method(method);
     match Message::read_owned(text, owns) {
         Some((message, Some(params))) => {
             if let Some(call) = call(state, &message, params) {
@@ -382,4 +417,68 @@ pub(super) fn bad_gateway(id: &str, what: &str) -> Response<WireBody> {
     let error = RpcError::new(code::INTERNAL_ERROR, what)
         .with_data(serde_json::json!({ "kind": "bad_gateway" }));
     json(502, error_frame(id, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+
+    use http_body::Frame as BodyFrame;
+
+    use super::*;
+
+    struct Pieces(VecDeque<&'static str>);
+
+    impl Body for Pieces {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|piece| match piece {
+                "trailers" => Ok(BodyFrame::trailers(http::HeaderMap::new())),
+                piece => Ok(BodyFrame::data(piece.into())),
+            }))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_whole_however_it_is_cut() {
+        for pieces in [
+            &["12345"][..],
+            &["12345", "trailers"],
+            &["", "12", "", "345"],
+            &["1", "2", "3", "4", "5", ""],
+            &["1234", "5"],
+        ] {
+            let body = || WireBody::new(Pieces(pieces.iter().copied().collect()));
+            let all = whole(body(), 5).await.unwrap();
+            assert_eq!(all.as_deref(), Some(&b"12345"[..]), "{pieces:?}");
+            assert!(whole(body(), 4).await.unwrap().is_none(), "{pieces:?}");
+        }
+        let empty = whole(WireBody::from(Bytes::new()), 0).await.unwrap();
+        assert_eq!(empty.as_deref(), Some(&b""[..]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_ends_in_time() {
+        let limit = Duration::from_secs(30);
+        let at = tokio::time::Instant::now();
+        assert_eq!(in_time(limit, std::future::pending::<()>()).await, None);
+        assert_eq!(at.elapsed(), limit);
+        assert_eq!(in_time(limit, async { 5 }).await, Some(5));
+        let later = async {
+            tokio::time::sleep(limit / 2).await;
+            6
+        };
+        assert_eq!(in_time(limit, later).await, Some(6));
+        let yields = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert_eq!(in_time(Duration::ZERO, yields).await, Some(7));
+    }
 }
