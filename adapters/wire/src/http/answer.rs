@@ -1,7 +1,7 @@
 //! A request that is answered here: who asks, in which era, and the answer as JSON or as a stream.
 
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,12 +17,12 @@ use mcp_ext_core::wire::{JsonObject, code};
 use mcp_ext_core::{Principal, RpcError};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
 use tokio::time::Interval;
 
 use super::ask::{Asked, ask};
 use super::headers::{PROTOCOL_VERSION, SESSION, check_tool, said, value};
 use super::layer::Inner;
+use super::notes::{Notes, Reader};
 use super::sse::event;
 use super::state::{Running, Session, State};
 use super::{Auth, WireBody, empty, json as json_response};
@@ -178,8 +178,8 @@ type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 async fn respond(state: Arc<State>, asking: Asking) -> Response<WireBody> {
     let streams = takes_events(&asking.parts.headers);
     let keep_alive = state.options.keep_alive;
-    let (sender, mut notes) = mpsc::channel(1);
-    let mut work: Work = Box::pin(work(state, asking, sender));
+    let mut notes = Reader::default();
+    let mut work: Work = Box::pin(work(state, asking, notes.notes()));
     // Whatever is refused is refused before a stream is opened, so that the status can say it.
     let first = loop {
         tokio::select! {
@@ -188,7 +188,7 @@ async fn respond(state: Arc<State>, asking: Asking) -> Response<WireBody> {
                 Some((status, frame)) => json_response(status, frame),
                 None => empty(StatusCode::ACCEPTED),
             },
-            Some(note) = notes.recv() => {
+            note = poll_fn(|cx| notes.poll(cx)) => {
                 if streams {
                     break note;
                 }
@@ -263,7 +263,7 @@ pub(super) fn taken<'a>(message: &Message<'a>) -> Result<Id, (&'a str, RpcError)
 }
 
 /// Owns all that the call borrows, so that dropping it drops the call.
-async fn work(state: Arc<State>, mut asking: Asking, notes: mpsc::Sender<String>) -> Outcome {
+async fn work(state: Arc<State>, mut asking: Asking, notes: Arc<Notes>) -> Outcome {
     let era = asking.era;
     let raw_id = std::mem::take(&mut asking.call.raw_id);
     let refuse =
@@ -307,7 +307,7 @@ async fn call(
     state: &State,
     asking: Asking,
     under_way: Option<&UnderWay>,
-    notes: mpsc::Sender<String>,
+    notes: Arc<Notes>,
 ) -> Result<String, RpcError> {
     let Asking {
         parts,
@@ -352,7 +352,7 @@ async fn call(
     }
     let mut incoming = opened?.principal(principal);
     incoming.version = incoming.version.or(version);
-    incoming.notify = Some(Arc::new(own::Notes(notes)));
+    incoming.notify = Some(notes);
     if let Some(under_way) = under_way {
         incoming.cancel = Some(under_way.running.cancelled.clone());
     }
@@ -362,7 +362,7 @@ async fn call(
 /// Notifications, then the answer, then the end. Dropping it drops the call.
 struct Stream {
     work: Option<Work>,
-    notes: mpsc::Receiver<String>,
+    notes: Reader,
     out: VecDeque<Bytes>,
     keep_alive: Interval,
 }
@@ -384,13 +384,13 @@ impl Body for Stream {
             let Some(work) = &mut this.work else {
                 return Poll::Ready(None);
             };
-            if let Poll::Ready(Some(note)) = this.notes.poll_recv(cx) {
+            if let Poll::Ready(note) = this.notes.poll(cx) {
                 this.out.push_back(event(&note));
                 continue;
             }
             if let Poll::Ready(outcome) = work.as_mut().poll(cx) {
                 this.work = None;
-                while let Ok(note) = this.notes.try_recv() {
+                while let Some(note) = this.notes.try_next() {
                     this.out.push_back(event(&note));
                 }
                 this.out.extend(outcome.map(|(_, frame)| event(&frame)));

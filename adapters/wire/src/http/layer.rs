@@ -91,17 +91,26 @@ impl<S> Layer<S> for WireLayer {
 
     fn layer(&self, inner: S) -> WireService<S> {
         WireService {
-            inner,
+            inner: Arc::new(inner),
             state: Arc::new(State::new(self.set.clone(), self.options)),
         }
     }
 }
 
 /// A service with extensions in front of it. Clones share what is known of sessions and callers.
-#[derive(Clone)]
 pub struct WireService<S> {
-    inner: S,
+    /// Cloned once it is known that it is needed: some clone much.
+    inner: Arc<S>,
     state: Arc<State>,
+}
+
+impl<S> Clone for WireService<S> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            state: self.state.clone(),
+        }
+    }
 }
 
 impl<S: std::fmt::Debug> std::fmt::Debug for WireService<S> {
@@ -137,11 +146,11 @@ where
         let (service, state) = (self.inner.clone(), self.state.clone());
         Box::pin(async move {
             match take(&state, request.map(WireBody::new)).await {
-                Taken::Forward(request) => send(service, request).await,
+                Taken::Forward(request) => send(S::clone(&service), request).await,
                 Taken::Answered(response) => Ok(*response),
                 Taken::Planned(parts, bytes, plan) => {
                     let inner = Inner(Box::new(move |request| {
-                        Box::pin(send(service.clone(), request))
+                        Box::pin(send(S::clone(&service), request))
                     }));
                     match plan {
                         Plan::Answer(call) => answer::own(state, inner, parts, bytes, call).await,

@@ -11,6 +11,7 @@ mod inline;
 mod layer;
 mod listen;
 mod metas;
+mod notes;
 #[cfg(feature = "proxy")]
 pub(crate) mod proxy;
 pub(crate) mod sse;
