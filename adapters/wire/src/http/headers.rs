@@ -16,10 +16,12 @@ const PARAM: &str = "mcp-param-";
 
 /// The value of a header; one that is given twice, or is no text, equals no value there can be.
 pub(super) fn value<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut all = headers.get_all(name).iter();
-    let first = all.next()?;
-    match (first.to_str(), all.next()) {
-        (Ok(value), None) => Some(value),
+    let first = headers.get(name)?;
+    // Most requests give no name twice.
+    let twice =
+        headers.len() != headers.keys_len() && headers.get_all(name).iter().nth(1).is_some();
+    match first.to_str() {
+        Ok(value) if !twice => Some(value),
         _ => Some("\u{0}"),
     }
 }
