@@ -21,45 +21,63 @@ pub(crate) struct Transaction {
     turn: Turn,
 }
 
+/// Begins a transaction, unless another process must be waited for.
+fn begins(db: &Connection, inner: &Inner) -> Result<bool, StoreError> {
+    let timeout = |wait| db.busy_timeout(wait);
+    let begun = timeout(Duration::ZERO).and_then(|()| {
+        db.prepare_cached(BEGIN)
+            .and_then(|mut statement| statement.execute([]))
+    });
+    let restored = timeout(inner.wait);
+    match begun {
+        Ok(_) => restored.map(|()| true),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            restored.map(|()| false)
+        }
+        Err(error) => Err(error),
+    }
+    .map_err(|e| StoreError::of(e, inner.wait))
+}
+
 impl Transaction {
     pub(crate) fn begin(turn: Turn, inner: &Inner) -> Result<Self, StoreError> {
-        turn.prepare_cached(BEGIN)
-            .and_then(|mut statement| statement.execute([]))
-            .map_err(|e| StoreError::of(e, inner.wait))?;
-        Ok(Self { turn }.begun(inner))
+        Self { turn }.begin_again(inner)
     }
 
     /// As [`begin`](Self::begin), where another process is not waited for: the turn comes back instead.
     pub(crate) fn begin_now(turn: Turn, inner: &Inner) -> Result<Result<Self, Turn>, StoreError> {
-        let timeout = |wait| {
-            turn.busy_timeout(wait)
-                .map_err(|e| StoreError::of(e, inner.wait))
-        };
-        timeout(Duration::ZERO)?;
-        let begun = turn
-            .prepare_cached(BEGIN)
-            .and_then(|mut statement| statement.execute([]));
-        let restored = timeout(inner.wait);
-        match begun {
-            Ok(_) => {
-                // From here on it is rolled back when dropped.
-                let transaction = Self { turn };
-                restored?;
-                Ok(Ok(transaction.begun(inner)))
-            }
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                restored?;
-                Ok(Err(turn))
-            }
-            Err(error) => Err(StoreError::of(error, inner.wait)),
+        if begins(&turn, inner)? {
+            // From here on it is rolled back when dropped.
+            let transaction = Self { turn };
+            transaction.tell_begun(inner);
+            return Ok(Ok(transaction));
         }
+        Ok(Err(turn))
     }
 
-    fn begun(self, inner: &Inner) -> Self {
+    /// Takes everything back and begins anew. Whether it has: another process is not waited for.
+    pub(crate) fn begin_again_now(&self, inner: &Inner) -> Result<bool, StoreError> {
+        if !self.gone() {
+            self.run("ROLLBACK", inner)?;
+        }
+        let begun = begins(&self.turn, inner)?;
+        if begun {
+            self.tell_begun(inner);
+        }
+        Ok(begun)
+    }
+
+    /// Begins anew after [`begin_again_now`](Self::begin_again_now) has not.
+    pub(crate) fn begin_again(self, inner: &Inner) -> Result<Self, StoreError> {
+        self.run(BEGIN, inner)?;
+        self.tell_begun(inner);
+        Ok(self)
+    }
+
+    fn tell_begun(&self, inner: &Inner) {
         if let Some(probe) = &inner.probe {
             probe.at(Point::Begun);
         }
-        self
     }
 
     pub(crate) fn db(&self) -> &Connection {
@@ -77,20 +95,6 @@ impl Transaction {
     /// Whether SQLite has ended the transaction by itself, as it does when the disk fails.
     fn gone(&self) -> bool {
         self.turn.is_autocommit()
-    }
-
-    /// The first thing that a handler writes: as [`step`](Self::step), and all that the handler wrote can be taken back.
-    pub(crate) fn first_step<T>(
-        &self,
-        inner: &Inner,
-        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Attempt<T> {
-        self.run("SAVEPOINT handler", inner)?;
-        let outcome = self.attempt(inner, f)?;
-        if !matches!(outcome, Ok(Ok(_))) {
-            self.run("ROLLBACK TO handler", inner)?;
-        }
-        outcome
     }
 
     /// One step: done as a whole, or not at all. A panic is handed on when the step is undone.

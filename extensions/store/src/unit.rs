@@ -61,7 +61,7 @@ enum State {
     /// Something has been written.
     Open {
         transaction: Transaction,
-        /// Whether what the handler wrote can still be taken back by itself.
+        /// Whether all that was written is the handler's, and can be taken back.
         handler: bool,
     },
     /// What was written is rolled back, or will be by the thread that has it.
@@ -246,6 +246,16 @@ impl Shared {
         }
     }
 
+    /// Takes back all that was written, and begins anew.
+    async fn begin_again(&self, transaction: Transaction) -> Result<Transaction, StoreError> {
+        let inner = self.store.0.clone();
+        if transaction.begin_again_now(&inner)? {
+            return Ok(transaction);
+        }
+        let begin = move || transaction.begin_again(&inner);
+        self.run(Place::Thread, begin).await
+    }
+
     /// Rolls back, unless someone is at work; who then gives up when done.
     fn give_up(&self) {
         if let Some(mut state) = self.state.try_lock() {
@@ -320,13 +330,14 @@ impl Held<'_> {
                 *self.state = State::Idle;
                 let transaction = shared.begin().await?;
                 let work = move || {
-                    let result = transaction.first_step(&inner, f);
-                    let state = match transaction.db().is_autocommit() {
-                        true => State::Idle,
-                        false => State::Open {
+                    let result = transaction.attempt(&inner, f).unwrap_or_else(Err);
+                    // What failed is all there was: the transaction is dropped, and with it rolled back.
+                    let state = match &result {
+                        Ok(Ok(_)) => State::Open {
                             transaction,
                             handler: true,
                         },
+                        _ => State::Idle,
                     };
                     Worked { state, result }
                 };
@@ -362,13 +373,11 @@ impl Held<'_> {
             State::Idle | State::RolledBack => (shared.begin().await?, false),
         };
         let inner = shared.store.0.clone();
+        let transaction = match handler && !acted {
+            true => shared.begin_again(transaction).await?,
+            false => transaction,
+        };
         let work = move || -> Result<(State, std::thread::Result<T>), StoreError> {
-            if handler {
-                if !acted {
-                    transaction.run("ROLLBACK TO handler", &inner)?;
-                }
-                transaction.run("RELEASE handler", &inner)?;
-            }
             let value = match transaction.attempt(&inner, f)?? {
                 Ok(value) => value,
                 // The transaction is dropped, and with it rolled back.
