@@ -1,9 +1,12 @@
 //! What an audited call costs beside the same rows written by hand: same tables, triggers and pragmas, taking turns.
 //!
 //! By hand they run on the thread that asks, which then waits for the disk. A server's async handlers cannot do that, so they
-//! are also run on another, once a transaction.
+//! are also run on another, once a transaction. By hand there is what a record is made of: a salted digest of what was sent and
+//! answered, the line, and its hash, which goes over that of the record before.
 //!
-//! `cargo run --release -p mcp-ext-audit --features server --example audit-durable [ROUNDS] [DIRECTORY]`
+//! `cargo run --release -p mcp-ext-audit --features server --example audit-durable [ROUNDS] [DIRECTORY [SIDE CALLS]]`
+//!
+//! With a side (`ours` or `hand`) only that many calls of that side are made, for a profiler: (I(500) - I(100)) / 400.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -12,15 +15,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use mcp_ext_audit::Audit;
 use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{Incoming, Params, Target};
 use mcp_ext_core::{ExtensionSet, Route, ToolCx, extension, handlers};
-use mcp_ext_store::Store;
 use mcp_ext_store::rusqlite::{self, Connection};
+use mcp_ext_store::{Clock as _, Random as _, Store, SystemClock, SystemRandom};
+use mcp_ext_values::timestamp::rfc3339;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// Grows the log to its full size, so that both sides write into a file that no longer grows. The pages are given back:
 /// SQLite keeps those of all connections under one bound, and who came first would have none left.
@@ -82,7 +88,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = directory.join(format!("audit-durable-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
-    let result = run(&directory, rounds);
+    let alone = arguments.next().zip(arguments.next());
+    let result = run(&directory, rounds, alone);
     std::fs::remove_dir_all(&directory)?;
     result
 }
@@ -98,11 +105,15 @@ fn store(file: &Path) -> Result<(Store, Audit), Box<dyn Error>> {
     Ok((store, audit))
 }
 
-fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
-    let (ours, audit) = store(&directory.join("ours.sqlite"))?;
-    ours.write_blocking(|db| db.execute_batch(WARM_UP))?;
+fn run(
+    directory: &Path,
+    rounds: usize,
+    alone: Option<(String, String)>,
+) -> Result<(), Box<dyn Error>> {
+    let (ours_store, audit) = store(&directory.join("ours.sqlite"))?;
+    ours_store.write_blocking(|db| db.execute_batch(WARM_UP))?;
     let set = ExtensionSet::builder()
-        .enable(ShopExtension::provide(Till(ours)))
+        .enable(ShopExtension::provide(Till(ours_store.clone())))
         .enable(audit.enable())
         .build()?;
     let file = directory.join("hand.sqlite");
@@ -117,6 +128,15 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
     )?;
     hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT; PRAGMA shrink_memory"))?;
     let hand = Arc::new(Mutex::new(hand));
+    if let Some((side, calls)) = alone {
+        for i in 0..calls.parse()? {
+            match side.as_str() {
+                "ours" => call(&set)?,
+                _ => by_hand(&hand, i, false)?,
+            }
+        }
+        return Ok(());
+    }
     let mut calls = 0;
     let mut times = [const { Vec::new() }; 3];
     for round in 0..rounds {
@@ -137,7 +157,7 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let [ours, by_hand, from_async] = times.map(|mut times| {
+    let [ours, hand_times, from_async] = times.map(|mut times| {
         times.sort_unstable();
         times
             .get(times.len() / 2)
@@ -147,12 +167,31 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
         "an audited call with an effect, two transactions: {:.0} us; by hand {:.0} us, {:.2} times the time; \
          by hand from async code {:.0} us, {:.2} times",
         ours * 1e6,
-        by_hand * 1e6,
-        ours / by_hand,
+        hand_times * 1e6,
+        ours / hand_times,
         from_async * 1e6,
         ours / from_async,
     );
+    ours_store.checkpoint()?;
+    (0..TURN).try_for_each(|_| call(&set))?;
+    checkpoint(&hand)?;
+    (0..TURN).try_for_each(|i| by_hand(&hand, calls + 1 + i, false))?;
+    // A frame is a page with a header of 24 bytes. So few calls do not empty the log.
+    let pages = |file: &str| {
+        std::fs::metadata(directory.join(file)).map(|log| log.len() / (4096 + 24) / u64::from(TURN))
+    };
+    println!(
+        "pages written by an audited call: {}; by hand {}",
+        pages("ours.sqlite-wal")?,
+        pages("hand.sqlite-wal")?
+    );
     Ok(())
+}
+
+fn checkpoint(hand: &Arc<Mutex<Connection>>) -> rusqlite::Result<()> {
+    hand.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 fn call(set: &ExtensionSet) -> Result<(), Box<dyn Error>> {
@@ -165,35 +204,71 @@ fn call(set: &ExtensionSet) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// The same statements, with texts of the same length instead of records: on the thread that asks, or as an async handler
-/// has to, on another.
+/// The same statements: on the thread that asks, or as an async handler has to, on another.
 fn by_hand(hand: &Arc<Mutex<Connection>>, call: u32, from_async: bool) -> rusqlite::Result<()> {
     let name = format!("{call:036}");
+    let mut salt = [0; 32];
+    if let Err(error) = SystemRandom.fill(&mut salt) {
+        eprintln!("{error}");
+    }
+    let item = "an item of the usual length";
+    let evidence = evidence(&salt, "params", &json!({ "item": item }));
     let called = name.clone();
-    transaction(hand, from_async, move |db| {
+    let (segment, principal) = transaction(hand, from_async, move |db| {
         let principal = principal(db)?;
+        let segment: (i64, String) = db
+            .prepare_cached("SELECT id, name FROM audit_segment WHERE tenant = ?1")?
+            .query_row(["-"], |row| Ok((row.get(0)?, row.get(1)?)))?;
         db.prepare_cached("INSERT INTO audit_call (name, principal, salt) VALUES (?1, ?2, ?3)")?
-            .execute((&called, principal, [7_u8; 32]))?;
-        append(db, &called, "intent", call)
+            .execute((&called, &principal, salt))?;
+        append(db, segment.0, &principal, &called, false, &evidence)?;
+        Ok((segment.0, principal))
     })?;
     transaction(hand, from_async, move |db| {
-        insert(db, "an item of the usual length")?;
-        append(db, &name, "outcome", call)
+        insert(db, item)?;
+        let there = db
+            .prepare_cached("SELECT 1 FROM audit_record WHERE call = ?1 AND stage = ?2")?
+            .exists((&name, "outcome"))?;
+        if there {
+            return Ok(());
+        }
+        let evidence = self::evidence(&salt, "result", &json!({ "item": item }));
+        append(db, segment, &principal, &name, true, &evidence)
     })
 }
 
-fn transaction(
+/// A salted digest of what was sent or answered.
+fn evidence(salt: &[u8], label: &str, payload: &Value) -> String {
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(salt) else {
+        return String::new();
+    };
+    mac.update(label.as_bytes());
+    mac.update(&[0]);
+    mac.update(&serde_json_canonicalizer::to_vec(payload).unwrap_or_default());
+    format!("hmac-sha256:{}", hex(&mac.finalize().into_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digits = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| digits.get(usize::from(digit)).copied().map(char::from))
+        .collect()
+}
+
+fn transaction<T: Send + 'static>(
     hand: &Arc<Mutex<Connection>>,
     from_async: bool,
-    work: impl FnOnce(&Connection) -> rusqlite::Result<usize> + Send + 'static,
-) -> rusqlite::Result<()> {
+    work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> rusqlite::Result<T> {
     let hand = hand.clone();
     let work = move || {
         let db = hand.lock().unwrap_or_else(PoisonError::into_inner);
         let run = |sql| db.prepare_cached(sql)?.execute([]);
         run("BEGIN IMMEDIATE")?;
-        work(&db)?;
-        run("COMMIT").map(drop)
+        let value = work(&db)?;
+        run("COMMIT").map(|_| value)
     };
     if from_async {
         block_on(blocking::unblock(work))
@@ -209,16 +284,14 @@ fn principal(db: &Connection) -> rusqlite::Result<String> {
     .query_row(("principal", "-", "-"), |row| row.get(0))
 }
 
-fn append(db: &Connection, name: &str, stage: &str, call: u32) -> rusqlite::Result<usize> {
-    let there = db
-        .prepare_cached("SELECT 1 FROM audit_record WHERE call = ?1 AND stage = ?2")?
-        .exists((name, stage))?;
-    if there {
-        return Ok(0);
-    }
-    let (segment, _): (i64, String) = db
-        .prepare_cached("SELECT id, name FROM audit_segment WHERE tenant = ?1")?
-        .query_row(["-"], |row| Ok((row.get(0)?, row.get(1)?)))?;
+fn append(
+    db: &Connection,
+    segment: i64,
+    principal: &str,
+    name: &str,
+    ended: bool,
+    evidence: &str,
+) -> rusqlite::Result<()> {
     let (seq, previous): (i64, Option<String>) = db
         .prepare_cached(
             "SELECT seq, event_hash FROM audit_record WHERE segment = ?1 ORDER BY seq DESC LIMIT 1",
@@ -228,13 +301,35 @@ fn append(db: &Connection, name: &str, stage: &str, call: u32) -> rusqlite::Resu
             rusqlite::Error::QueryReturnedNoRows => Ok((0, None)),
             e => Err(e),
         })?;
-    let principal = principal(db)?;
-    let line = "0".repeat(850);
-    let digest = format!("{:064}", seq + 1);
-    let event = format!("{stage:>8}-{call:027}");
+    let stage = if ended { "outcome" } else { "intent" };
+    let event = format!("{stage:0>8}-{}", name.get(9..).unwrap_or_default());
+    let (disposition, sensitivity, sources, decision, outcome) = match ended {
+        false => ("null", "", "", "hold", "deferred"),
+        true => (
+            r#""returned""#,
+            r#""sensitivity_encountered":null,"#,
+            r#","sources_touched":null"#,
+            "release",
+            "allowed",
+        ),
+    };
+    let previous_hash = match &previous {
+        None => "null".to_owned(),
+        Some(hash) => format!("\"{hash}\""),
+    };
+    let time = rfc3339(SystemClock.now_ms());
+    let body = format!(
+        r#""event_id":"{event}","event_type":"tool_call","extensions":{{"caller-governance":{{"flagged":false,"output_disposition":{disposition},"purpose_declared":"unspecified",{sensitivity}"session_id":"{name}"{sources}}},"runtime-security":{{"drift_status":"none","evidence_hash":"{evidence}","policy_id":"io.github.mcp-ext/audit@1","quarantine_decision":"{decision}","severity":"info"}}}},"occurred_at":"{time}","outcome":"{outcome}","previous_hash":{previous_hash},"principal_id":"{principal}","tool_name":"place_order"}}"#
+    );
+    let digest = hex(&Sha256::new()
+        .chain_update("{")
+        .chain_update(&body)
+        .finalize());
+    let line = format!(r#"{{"event_hash":"{digest}",{body}"#);
     db.prepare_cached(
         "INSERT INTO audit_record (segment, seq, event_id, principal, call, stage, event_hash, previous_hash, line)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute((segment, seq + 1, event, principal, name, stage, digest, previous, line))
+    .map(drop)
 }

@@ -18,6 +18,9 @@ pub struct NotADigest {
 }
 
 impl Digest {
+    /// Stands where a digest is put later.
+    pub(crate) const UNSET: Self = Self([0; 32]);
+
     /// The digest of these bytes.
     ///
     /// ```

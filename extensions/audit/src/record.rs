@@ -185,6 +185,14 @@ impl Event {
     /// # Errors
     /// [`RecordFault`], when it breaks the rules of a record.
     pub fn seal(self, previous_hash: Option<Digest>) -> Result<Record, RecordFault> {
+        self.seal_written(previous_hash).map(|(record, _)| record)
+    }
+
+    /// As [`seal`](Self::seal), with what was hashed.
+    pub(crate) fn seal_written(
+        self,
+        previous_hash: Option<Digest>,
+    ) -> Result<(Record, String), RecordFault> {
         check_filled("event_id", &self.event_id)?;
         check_filled("principal_id", &self.principal_id)?;
         check_filled("event_type", &self.event_type)?;
@@ -193,11 +201,12 @@ impl Event {
         let mut record = Record {
             event: self,
             previous_hash,
-            event_hash: Digest::of(&[]),
+            event_hash: Digest::UNSET,
             signature: None,
         };
-        record.event_hash = record.digest();
-        Ok(record)
+        let preimage = record.preimage();
+        record.event_hash = Digest::of(preimage.as_bytes());
+        Ok((record, preimage))
     }
 }
 
@@ -286,11 +295,28 @@ impl Record {
     /// The one line that an export holds for it, without its line break.
     #[must_use]
     pub fn to_line(&self) -> String {
+        let mut out = self.begun_line();
+        self.write_body(&mut out, self.signature.as_deref());
+        out
+    }
+
+    /// As [`to_line`](Self::to_line), from the preimage, which without a signature is the rest of the line.
+    pub(crate) fn line_of(&self, preimage: &str) -> String {
+        match (&self.signature, preimage.strip_prefix('{')) {
+            (None, Some(body)) => {
+                let mut out = self.begun_line();
+                out.push_str(body);
+                out
+            }
+            _ => self.to_line(),
+        }
+    }
+
+    fn begun_line(&self) -> String {
         let mut out = String::with_capacity(1280);
         out.push_str("{\"event_hash\":\"");
         self.event_hash.write(&mut out);
         out.push_str("\",");
-        self.write_body(&mut out, self.signature.as_deref());
         out
     }
 

@@ -71,18 +71,17 @@ impl Block for Audit {
             // What is withheld was done all the same.
             let acted = matches!(outcome.result, Ok(_) | Err(Failure::Withheld(_)));
             let entry = self.outcome(call, &pending, &outcome.result);
-            let recorder = self.recorder.clone();
+            let (recorder, place) = (self.recorder.clone(), pending.place.clone());
             let recorded = unit
-                .finish(NAME, acted, move |db| recorder.append(db, &entry))
+                .finish(NAME, acted, move |db| recorder.append(db, &place, &entry))
                 .await;
             match recorded {
-                Ok(Some(appended)) if call.cx.settings_of::<AuditExtension>().is_some() => {
-                    let record = appended.record;
+                Ok(Some(record)) if call.cx.settings_of::<AuditExtension>().is_some() => {
                     let receipt = Receipt {
                         event_id: record.event.event_id.as_str().to_owned(),
                         event_hash: record.event_hash.to_string(),
                         previous_hash: record.previous_hash.map(|hash| hash.to_string()),
-                        segment: appended.segment,
+                        segment: pending.place.segment_name,
                         occurred_at: record.event.occurred_at,
                         outcome: record.event.outcome,
                         canonical_form: CANONICAL_FORM.to_owned(),
@@ -108,9 +107,9 @@ impl Block for Audit {
                     let mut entry = self.outcome(call, &pending, &outcome.result);
                     entry.outcome = Outcome::Error;
                     entry.disposition = Text::new(&format!("rolled_back:{cause}")).ok();
-                    let recorder = self.recorder.clone();
+                    let (recorder, place) = (self.recorder.clone(), pending.place.clone());
                     let _ = unit
-                        .finish(NAME, false, move |db| recorder.append(db, &entry))
+                        .finish(NAME, false, move |db| recorder.append(db, &place, &entry))
                         .await;
                 }
             }
@@ -128,13 +127,13 @@ impl Block for Audit {
             disposition: Text::new("abandoned").ok(),
             flagged: true,
             touched: Touched::of(facts),
-            ..Self::entry(call, Stage::Outcome, &pending)
+            ..Self::outcome_entry(call, &pending)
         };
-        let recorder = self.recorder.clone();
+        let (recorder, place) = (self.recorder.clone(), pending.place);
         let unrecorded = self.unrecorded.clone();
         // An outcome that was recorded just before stays the only one.
         self.store.write_detached(
-            move |db| recorder.append(db, &entry).map(drop),
+            move |db| recorder.append(db, &place, &entry).map(drop),
             move |result| {
                 if let (Err(error), Some(unrecorded)) = (result, unrecorded) {
                     unrecorded(&error);
@@ -154,44 +153,54 @@ impl Audit {
             .and_then(|context| serde_json::from_value(context.clone()).ok())
             .unwrap_or_default();
         let turn = context.turn_id.clone();
-        let mut pending = Pending {
-            call: String::new(),
-            salt: [0; 32],
-            purpose: self.purpose(call, context),
-            tenant: key(principal.and_then(|p| p.tenant())),
-            principal: key(principal.map(|p| p.id())),
-            turn: turn.filter(|turn| turn.len() <= MAX_TURN),
-        };
-        let mut entry = Self::entry(call, Stage::Intent, &pending);
-        let params = (!call.item.sensitive).then(|| call.params.clone());
+        let purpose = self.purpose(call, context);
+        let tenant = key(principal.and_then(|p| p.tenant()));
+        let principal = key(principal.map(|p| p.id()));
+        // Made before it is this call's turn to write.
+        let name = self.recorder.uuid().map_err(StoreError::Sqlite)?;
+        let salt = self.recorder.bytes().map_err(StoreError::Sqlite)?;
+        let mut entry = Self::entry(call, Stage::Intent, &name, &tenant, &purpose);
+        if !call.item.sensitive {
+            entry.evidence = evidence_of(&salt, PARAMS, call.params);
+        }
         let recorder = self.recorder.clone();
-        self.store
+        let place = self
+            .store
             .write(move |db| {
-                pending.call = recorder.uuid()?;
-                pending.salt = recorder.bytes()?;
-                entry.call.clone_from(&pending.call);
-                entry.evidence =
-                    params.and_then(|params| evidence_of(&pending.salt, PARAMS, &params));
-                recorder.keep_salt(db, &entry, &pending.salt)?;
-                recorder.append(db, &entry)?;
-                Ok(pending)
+                let place = recorder.place(db, &entry.tenant, &principal)?;
+                recorder.keep_salt(db, &place, &entry.call, &salt)?;
+                recorder.append(db, &place, &entry)?;
+                Ok(place)
             })
-            .await
+            .await?;
+        Ok(Pending {
+            call: name,
+            salt,
+            purpose,
+            tenant,
+            place,
+            turn: turn.filter(|turn| turn.len() <= MAX_TURN),
+        })
     }
 
-    fn entry(call: &BlockCall<'_>, stage: Stage, pending: &Pending) -> Entry {
-        let name = match (call.tool, call.item.tool, call.item.method) {
+    fn entry(
+        call: &BlockCall<'_>,
+        stage: Stage,
+        name: &str,
+        tenant: &str,
+        purpose: &Text,
+    ) -> Entry {
+        let item = match (call.tool, call.item.tool, call.item.method) {
             (true, Some(tool), _) => tool.name,
             (_, _, Some(method)) => method.wire,
             _ => call.item.name,
         };
         Entry {
             stage,
-            call: pending.call.clone(),
-            tenant: pending.tenant.clone(),
-            principal: pending.principal.clone(),
-            item: word(name),
-            purpose: pending.purpose.clone(),
+            call: name.to_owned(),
+            tenant: tenant.to_owned(),
+            item: word(item),
+            purpose: purpose.clone(),
             outcome: Outcome::Deferred,
             disposition: None,
             flagged: false,
@@ -200,6 +209,16 @@ impl Audit {
             evidence: None,
             policy: None,
         }
+    }
+
+    fn outcome_entry(call: &BlockCall<'_>, pending: &Pending) -> Entry {
+        let Pending {
+            call: name,
+            tenant,
+            purpose,
+            ..
+        } = pending;
+        Self::entry(call, Stage::Outcome, name, tenant, purpose)
     }
 
     /// What the request says it is for, as far as the server lists it.
@@ -261,7 +280,7 @@ impl Audit {
             touched: Touched::of(call.cx.facts()),
             evidence,
             policy: result.as_ref().err().and_then(policy),
-            ..Self::entry(call, Stage::Outcome, pending)
+            ..Self::outcome_entry(call, pending)
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mcp_ext_core::cx::Facts;
 
+use super::log::Place;
 use crate::text::Text;
 
 /// Most subjects that one call can touch; what is more is recorded as more.
@@ -47,6 +48,6 @@ pub(crate) struct Pending {
     pub(crate) salt: [u8; 32],
     pub(crate) purpose: Text,
     pub(crate) tenant: String,
-    pub(crate) principal: String,
+    pub(crate) place: Place,
     pub(crate) turn: Option<String>,
 }

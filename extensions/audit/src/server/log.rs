@@ -61,8 +61,6 @@ pub(crate) struct Entry {
     pub(crate) stage: Stage,
     pub(crate) call: String,
     pub(crate) tenant: String,
-    /// The key of whoever calls.
-    pub(crate) principal: String,
     pub(crate) item: Text,
     pub(crate) purpose: Text,
     pub(crate) outcome: Outcome,
@@ -77,10 +75,13 @@ pub(crate) struct Entry {
     pub(crate) policy: Option<String>,
 }
 
-/// A record, and the chain it was appended to.
-pub(crate) struct Appended {
-    pub(crate) segment: String,
-    pub(crate) record: Record,
+/// Where the records of a call stand, and under what name its caller is in them. It holds for both records, so that someone
+/// who is forgotten while a call of theirs runs is not given another pseudonym by its outcome.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    segment: i64,
+    pub(crate) segment_name: String,
+    principal: String,
 }
 
 /// Makes anything an error of the closure that runs in the store.
@@ -153,46 +154,66 @@ impl Recorder {
         Ok(pseudonym)
     }
 
+    /// The place of the records of a caller: a chain and a pseudonym, begun and given if they are not there.
+    pub(crate) fn place(
+        &self,
+        db: &Connection,
+        tenant: &str,
+        principal: &str,
+    ) -> rusqlite::Result<Place> {
+        let principal = self.pseudonym(db, Kind::Principal, tenant, principal)?;
+        let (segment, segment_name) = self.segment(db, tenant)?;
+        Ok(Place {
+            segment,
+            segment_name,
+            principal,
+        })
+    }
+
     /// Keeps the salt of a call, without which its digests say nothing.
     pub(crate) fn keep_salt(
         &self,
         db: &Connection,
-        entry: &Entry,
+        place: &Place,
+        call: &str,
         salt: &[u8; 32],
     ) -> rusqlite::Result<()> {
-        let principal = self.pseudonym(db, Kind::Principal, &entry.tenant, &entry.principal)?;
         db.prepare_cached("INSERT INTO audit_call (name, principal, salt) VALUES (?1, ?2, ?3)")?
-            .execute((&entry.call, principal, salt))?;
-        Ok(())
+            .execute((call, &place.principal, salt))
+            .map(drop)
     }
 
-    /// Appends a record to the chain of the tenant; `None` when the call has one of that stage.
+    /// Appends a record to a chain; `None` when the call has one of that stage.
     pub(crate) fn append(
         &self,
         db: &Connection,
+        place: &Place,
         entry: &Entry,
-    ) -> rusqlite::Result<Option<Appended>> {
-        let there = db
-            .prepare_cached("SELECT 1 FROM audit_record WHERE call = ?1 AND stage = ?2")?
-            .exists((&entry.call, entry.stage.as_str()))?;
-        if there {
-            return Ok(None);
+    ) -> rusqlite::Result<Option<Record>> {
+        // A call is named just before its intent: there is none of that name.
+        if entry.stage != Stage::Intent {
+            let there = db
+                .prepare_cached("SELECT 1 FROM audit_record WHERE call = ?1 AND stage = ?2")?
+                .exists((&entry.call, entry.stage.as_str()))?;
+            if there {
+                return Ok(None);
+            }
         }
-        let (segment, segment_name) = self.segment(db, &entry.tenant)?;
         let last: Option<(i64, String)> = db
             .prepare_cached(
                 "SELECT seq, event_hash FROM audit_record WHERE segment = ?1 ORDER BY seq DESC LIMIT 1",
             )?
-            .query_row([segment], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([place.segment], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let (seq, previous) = match last {
             Some((seq, hash)) => (seq + 1, Some(hash.parse::<Digest>().map_err(failed)?)),
             None => (1, None),
         };
-        let principal = self.pseudonym(db, Kind::Principal, &entry.tenant, &entry.principal)?;
-        let record = self.event(db, entry, &principal)?.seal(previous);
+        let sealed = self
+            .event(db, entry, &place.principal)?
+            .seal_written(previous);
         #[cfg_attr(not(feature = "ed25519"), expect(unused_mut))]
-        let mut record = record.map_err(failed)?;
+        let (mut record, preimage) = sealed.map_err(failed)?;
         #[cfg(feature = "ed25519")]
         if let Some(signer) = &self.signer {
             record.signature = Some(signer.sign(&record.event_hash));
@@ -202,20 +223,17 @@ impl Recorder {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute((
-            segment,
+            place.segment,
             seq,
             record.event.event_id.as_str(),
-            &principal,
+            &place.principal,
             &entry.call,
             entry.stage.as_str(),
             record.event_hash.to_string(),
             record.previous_hash.map(|hash| hash.to_string()),
-            record.to_line(),
+            record.line_of(&preimage),
         ))?;
-        Ok(Some(Appended {
-            segment: segment_name,
-            record,
-        }))
+        Ok(Some(record))
     }
 
     fn event(&self, db: &Connection, entry: &Entry, principal: &str) -> rusqlite::Result<Event> {
