@@ -136,18 +136,26 @@ impl Confirm {
         if !must && !(self.when)(call) {
             return Before::Proceed;
         }
-        // Nobody is asked about a call that would be refused afterwards.
-        let faults = call.faults();
-        if !faults.is_empty() {
-            return params(faults);
+        let (place, arguments) = (place(call), digest::of(&call.whole()));
+        let token = match (&call.input().state, call.argument(ARGUMENT)) {
+            (None, Some(Value::String(token))) => Confirmation::open(&self.key, token)
+                .filter(|c| c.by == By::Token && c.place == place),
+            _ => None,
+        };
+        // Nobody is asked about a call that would be refused afterwards. Who has a token for these arguments was asked.
+        if token.as_ref().is_none_or(|c| c.arguments != arguments) {
+            let faults = call.faults();
+            if !faults.is_empty() {
+                return params(faults);
+            }
         }
         let preview = match self.previews.preview(call).await {
             Ok(preview) => preview,
             Err(message) => return refuse(&ConfirmError::NoPreview { message }),
         };
         let asked = Asked {
-            place: place(call),
-            arguments: digest::of(&call.whole()),
+            place,
+            arguments,
             shown: digest::of(&json!([preview.rendered(), preview.effects()])),
             preview,
         };
@@ -156,7 +164,7 @@ impl Confirm {
         }
         match call.argument(ARGUMENT) {
             None | Some(Value::Null) => self.ask(call, &asked, false),
-            Some(Value::String(token)) => self.with_token(call, &asked, token).await,
+            Some(Value::String(_)) => self.with_token(call, &asked, token).await,
             Some(_) => params(vec![Fault {
                 pointer: format!("/{ARGUMENT}"),
                 expected: "a string".to_owned(),
@@ -205,11 +213,14 @@ impl Confirm {
         }
     }
 
-    /// The call is repeated with a token.
-    async fn with_token(&self, call: &BlockCall<'_>, asked: &Asked, token: &str) -> Before {
-        let opened = Confirmation::open(&self.key, token)
-            .filter(|c| c.by == By::Token && c.place == asked.place);
-        match opened {
+    /// The call is repeated with a token; `None` is one that is not ours, or not for this caller and item.
+    async fn with_token(
+        &self,
+        call: &BlockCall<'_>,
+        asked: &Asked,
+        token: Option<Confirmation>,
+    ) -> Before {
+        match token {
             None => refuse(&ConfirmError::InvalidConfirmation),
             Some(c) if c.arguments != asked.arguments => refuse(&ConfirmError::ArgumentsChanged),
             Some(confirmation) => self.confirmed(call, asked, confirmation).await,

@@ -71,6 +71,9 @@ impl Preview {
 
 /// Cuts a text to so many bytes, and writes some characters as escapes.
 fn fit(text: &str, longest: usize, escape: impl Fn(char) -> Option<String>) -> String {
+    if text.len() <= longest && text.chars().all(|c| escape(c).is_none()) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len().min(longest));
     for (at, c) in text.char_indices() {
         let written = escape(c).unwrap_or_else(|| c.to_string());
