@@ -1,10 +1,13 @@
 //! Confirmed calls a second through the block, beside the same statements written by hand on the same kind of file.
 //!
-//! `cargo run --release -p mcp-ext-confirm --features server --example confirm_throughput [-- DIRECTORY]`
+//! `cargo run --release -p mcp-ext-confirm --features server --example confirm_throughput [-- DIRECTORY [SIDE CALLS]]`
 //!
 //! All sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of all
 //! sides alternate; the figure is the median of the rounds. By hand the statements run on the thread that asks, which then
-//! waits for the disk; a server's async handlers cannot do that, so they are also run on another, once a transaction.
+//! waits for the disk; a server's async handlers cannot do that, so they are also run on another, once a transaction. By hand
+//! there is what the operation is made of: a sealed token is opened and compared with what is called and what was shown.
+//!
+//! With a side (`ours` or `hand`) only that many calls of that side are made, for a profiler: (I(500) - I(100)) / 400.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -16,8 +19,9 @@ use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{Incoming, Params, Target};
 use mcp_ext_core::wire::JsonObject;
 use mcp_ext_core::{ExtensionError, ExtensionSet, Route, ToolCx, extension, handlers};
-use mcp_ext_store::Store;
 use mcp_ext_store::rusqlite::{self, Connection, params};
+use mcp_ext_store::{Clock as _, Random as _, Store, SystemClock, SystemRandom};
+use mcp_ext_values::digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -106,6 +110,7 @@ fn call(set: &ExtensionSet, token: &Value) {
 #[derive(Clone)]
 struct ByHand {
     db: Arc<Mutex<Connection>>,
+    key: Arc<ConfirmKey>,
     from_async: bool,
 }
 
@@ -145,27 +150,58 @@ impl ByHand {
         db.execute_batch(ORDERS).unwrap();
         Self {
             db: Arc::new(Mutex::new(db)),
+            key: Arc::new(ConfirmKey::random().unwrap()),
             from_async: false,
         }
     }
 
-    fn call(&self, number: usize) {
-        let mut nonce = [7; 16];
-        for (byte, digit) in nonce.iter_mut().zip(number.to_le_bytes()) {
-            *byte = digit.wrapping_mul(151);
-        }
-        let now = 1_700_000_000_000_i64;
+    fn checkpoint(&self) {
+        let db = self.db.lock().unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+    }
+
+    /// What a token says: of which arguments, of what was shown, once, and until when.
+    fn token(&self) -> String {
+        let mut nonce = [0; 16];
+        SystemRandom.fill(&mut nonce).unwrap();
+        let expires_at = SystemClock.now_ms() + 300_000;
+        let (arguments, shown) = asked();
+        let plain = [&arguments[..], &shown, &nonce, &expires_at.to_le_bytes()].concat();
+        self.key
+            .seal_bytes(&SystemRandom, b"token", &plain)
+            .unwrap()
+    }
+
+    fn call(&self, token: &str) {
+        let plain = self.key.open_bytes(token, b"token").unwrap();
+        let (arguments, shown) = asked();
+        let now = SystemClock.now_ms();
+        let expires_at = i64::from_le_bytes(plain[80..88].try_into().unwrap());
+        assert!(plain[..32] == arguments && plain[32..64] == shown && now < expires_at);
+        let nonce: [u8; 16] = plain[64..80].try_into().unwrap();
         self.transaction(move |db| {
             let insert = "INSERT INTO confirm_used (nonce, scope, expires_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-            run(db, insert, params![nonce, "[]", now + 300_000]);
-            let remove = "DELETE FROM confirm_used WHERE rowid IN
-                          (SELECT rowid FROM confirm_used WHERE expires_at < ?1 LIMIT ?2)";
-            run(db, remove, [now - 86_400_000, 16]);
+            run(db, insert, params![nonce, "[]", expires_at]);
+            let old = "SELECT 1 FROM confirm_used WHERE expires_at < ?1 LIMIT 1";
+            let found = db.prepare_cached(old).unwrap().exists([now - 86_400_000]);
+            assert!(!found.unwrap());
         });
         self.transaction(|db| {
             run(db, "INSERT INTO orders (what) VALUES (?1)", ["tea"]);
         });
     }
+}
+
+/// Digests of a call's arguments, and of what would be shown for it.
+fn asked() -> ([u8; 32], [u8; 32]) {
+    let arguments = json!({"what": "tea"});
+    let effect = format!("what: {}", arguments["what"]);
+    let rendered = format!("place_order, with these arguments?\n- {effect}");
+    (
+        digest::of(&arguments),
+        digest::of(&json!([rendered, [effect]])),
+    )
 }
 
 /// Executes a statement that is kept.
@@ -215,9 +251,18 @@ fn tell(what: &str, [ours, by_hand, from_async]: [Duration; 3]) {
     );
 }
 
+/// Pages that one call writes to the log of a store. Few enough calls that the log is not emptied meanwhile.
+fn pages(log: &Path, checkpoint: impl Fn(), mut call: impl FnMut(usize)) -> u64 {
+    checkpoint();
+    (0..CALLS).for_each(&mut call);
+    // A frame is a page with a header of 24 bytes.
+    std::fs::metadata(log).unwrap().len() / (4096 + 24) / CALLS as u64
+}
+
 fn main() {
-    let directory = std::env::args()
-        .nth(1)
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments
+        .next()
         .map_or_else(std::env::temp_dir, PathBuf::from)
         .join(format!("mcp-ext-throughput-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -226,16 +271,34 @@ fn main() {
     store.migrate("orders", &[ORDERS]).unwrap();
     let block = Confirm::new(&store, ConfirmKey::random().unwrap()).unwrap();
     let set = ExtensionSet::builder()
-        .enable(OrdersExtension::provide(Shop(store)))
+        .enable(OrdersExtension::provide(Shop(store.clone())))
         .enable(block.enable())
         .build()
         .unwrap();
     let by_hand = ByHand::open(&directory.join("by-hand.db"));
 
-    let tokens: Vec<Value> = (0..ROUNDS * CALLS).map(|_| token(&set)).collect();
+    // By hand on both threads, and what is counted.
+    let tokens: Vec<Value> = (0..(ROUNDS + 1) * CALLS).map(|_| token(&set)).collect();
+    let hand_tokens: Vec<String> = (0..(2 * ROUNDS + 1) * CALLS)
+        .map(|_| by_hand.token())
+        .collect();
+    if let (Some(side), Some(calls)) = (arguments.next(), arguments.next()) {
+        for i in 0..calls.parse().unwrap() {
+            match side.as_str() {
+                "ours" => call(&set, &tokens[i]),
+                _ => by_hand.call(&hand_tokens[i]),
+            }
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        return;
+    }
     tell(
         "a confirmed call: use up, act",
-        rounds(|i| call(&set, &tokens[i]), &by_hand, ByHand::call),
+        rounds(
+            |i| call(&set, &tokens[i]),
+            &by_hand,
+            |by_hand, i| by_hand.call(&hand_tokens[i]),
+        ),
     );
     let began = Instant::now();
     (0..ROUNDS * CALLS).for_each(|_| drop(token(&set)));
@@ -243,6 +306,19 @@ fn main() {
     println!(
         "a preview, which writes nothing: {:.0} a second",
         1.0 / each.as_secs_f64()
+    );
+    println!(
+        "pages written by a confirmed call: {}; by hand {}",
+        pages(
+            &directory.join("ours.db-wal"),
+            || store.checkpoint().unwrap(),
+            |i| call(&set, &tokens[i + ROUNDS * CALLS]),
+        ),
+        pages(
+            &directory.join("by-hand.db-wal"),
+            || by_hand.checkpoint(),
+            |i| by_hand.call(&hand_tokens[i + 2 * ROUNDS * CALLS]),
+        ),
     );
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -1,10 +1,14 @@
 //! Calls a second through the block, beside the same statements written by hand on the same kind of file.
 //!
-//! `cargo run --release -p mcp-ext-idempotency --features server --example idempotency_throughput [-- DIRECTORY]`
+//! `cargo run --release -p mcp-ext-idempotency --features server --example idempotency_throughput [-- DIRECTORY [SIDE CALLS]]`
 //!
 //! All sides: write-ahead log, `synchronous = FULL`, the same pragmas, one call after the other, on disk. Rounds of all
 //! sides alternate; the figure is the median of the rounds. By hand the statements run on the thread that asks, which then
-//! waits for the disk; a server's async handlers cannot do that, so they are also run on another, once a transaction.
+//! waits for the disk; a server's async handlers cannot do that, so they are also run on another, once a transaction. By hand
+//! there is what the operation is made of: the time, a token that no other call has, a digest of the arguments, and the
+//! outcome as text.
+//!
+//! With a side (`ours` or `hand`) only that many new calls of that side are made, for a profiler: (I(500) - I(100)) / 400.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,8 +19,9 @@ use mcp_ext_core::protocol::Era;
 use mcp_ext_core::request::{Incoming, Params, Target};
 use mcp_ext_core::{ExtensionError, ExtensionSet, Route, ToolCx, extension, handlers};
 use mcp_ext_idempotency::Idempotency;
-use mcp_ext_store::Store;
 use mcp_ext_store::rusqlite::{self, Connection, params};
+use mcp_ext_store::{Clock as _, Random as _, Store, SystemClock, SystemRandom};
+use mcp_ext_values::digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -153,7 +158,19 @@ impl ByHand {
         }
     }
 
-    fn reserve(&self, key: String) {
+    fn checkpoint(&self) {
+        let db = self.db.lock().unwrap();
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .unwrap();
+    }
+
+    /// Gives the token of the call.
+    fn reserve(&self, key: String, arguments: &Value) -> i64 {
+        let digest = digest::of(arguments);
+        let mut owner = [0; 8];
+        SystemRandom.fill(&mut owner).unwrap();
+        let owner = i64::from_le_bytes(owner);
+        let now = SystemClock.now_ms();
         self.transaction(move |db| {
             let find = "SELECT digest, state, first_at, lease_until, expires_at, outcome FROM idempotency
                         WHERE scope = ?1 AND key = ?2 AND item = ?3";
@@ -166,38 +183,38 @@ impl ByHand {
             let insert = "INSERT INTO idempotency (scope, key, item, operations, digest, state, owner, first_at, lease_until)
                           VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, ?7, ?8)";
             let operations = "[\"place_order\"]";
-            let values = params!["[]", key, ITEM, operations, [7u8; 32], 7, NOW, NOW + 75_000];
+            let values = params!["[]", key, ITEM, operations, digest, owner, now, now + 75_000];
             run(db, insert, values);
-            let erase = "UPDATE idempotency SET outcome = NULL WHERE rowid IN
-                         (SELECT rowid FROM idempotency WHERE outcome IS NOT NULL AND expires_at <= ?1 LIMIT ?2)";
-            run(db, erase, [NOW, 16]);
+            let expired = "SELECT 1 FROM idempotency WHERE outcome IS NOT NULL AND expires_at <= ?1 LIMIT 1";
+            assert!(!db.prepare_cached(expired).unwrap().exists([now]).unwrap());
         });
+        owner
     }
 
     fn give_back(&self, i: usize) {
         let key = format!("other-{i}");
-        self.reserve(key.clone());
+        let owner = self.reserve(key.clone(), &json!({"what": 7}));
         self.transaction(move |db| {
             let delete = "DELETE FROM idempotency WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
-            run(db, delete, params!["[]", key, ITEM, 7]);
+            run(db, delete, params!["[]", key, ITEM, owner]);
         });
     }
 
     fn call(&self, i: usize) {
         let key = format!("key-{i}");
-        self.reserve(key.clone());
+        let owner = self.reserve(key.clone(), &json!({"what": "tea"}));
+        let now = SystemClock.now_ms();
         self.transaction(move |db| {
             run(db, "INSERT INTO orders (what) VALUES (?1)", ["tea"]);
             let outcome = format!("{{\"ok\":{{\"number\":{}}}}}", db.last_insert_rowid());
             let complete = "UPDATE idempotency SET state = 1, ended_at = ?5, expires_at = ?6, outcome = ?7
                             WHERE scope = ?1 AND key = ?2 AND item = ?3 AND owner = ?4 AND state = 0";
-            run(db, complete, params!["[]", key, ITEM, 7, NOW, NOW + 604_800_000, outcome]);
+            run(db, complete, params!["[]", key, ITEM, owner, now, now + 604_800_000, outcome]);
         });
     }
 }
 
 const ITEM: &str = "com.example/orders/place";
-const NOW: i64 = 1_700_000_000_000;
 
 /// Executes a statement that is kept.
 fn run(db: &Connection, sql: &str, values: impl rusqlite::Params) -> usize {
@@ -246,9 +263,18 @@ fn tell(what: &str, [ours, by_hand, from_async]: [Duration; 3]) {
     );
 }
 
+/// Pages that one call writes to the log of a store. Few enough calls that the log is not emptied meanwhile.
+fn pages(log: &Path, checkpoint: impl Fn(), mut call: impl FnMut(usize)) -> u64 {
+    checkpoint();
+    (0..CALLS).for_each(|i| call(i + 3 * ROUNDS * CALLS));
+    // A frame is a page with a header of 24 bytes.
+    std::fs::metadata(log).unwrap().len() / (4096 + 24) / CALLS as u64
+}
+
 fn main() {
-    let directory = std::env::args()
-        .nth(1)
+    let mut arguments = std::env::args().skip(1);
+    let directory = arguments
+        .next()
         .map_or_else(std::env::temp_dir, PathBuf::from)
         .join(format!("mcp-ext-throughput-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
@@ -259,13 +285,23 @@ fn main() {
         .unwrap()
         .effects_in_store(|_, _| true);
     let set = ExtensionSet::builder()
-        .enable(OrdersExtension::provide(Shop(store)))
+        .enable(OrdersExtension::provide(Shop(store.clone())))
         .enable(block.enable())
         .build()
         .unwrap();
     let by_hand = ByHand::open(&directory.join("by-hand.db"));
 
     let key = |i: usize| format!("key-{i}");
+    if let (Some(side), Some(calls)) = (arguments.next(), arguments.next()) {
+        for i in 0..calls.parse().unwrap() {
+            match side.as_str() {
+                "ours" => call(&set, &key(i)),
+                _ => by_hand.call(i),
+            }
+        }
+        std::fs::remove_dir_all(&directory).unwrap();
+        return;
+    }
     tell(
         "a new call: reserve, act, record",
         rounds(|i| call(&set, &key(i)), &by_hand, ByHand::call),
@@ -284,6 +320,19 @@ fn main() {
     println!(
         "a replay, which writes nothing: {:.0} a second",
         1.0 / each.as_secs_f64()
+    );
+    println!(
+        "pages written by a new call: {}; by hand {}",
+        pages(
+            &directory.join("ours.db-wal"),
+            || store.checkpoint().unwrap(),
+            |i| call(&set, &key(i)),
+        ),
+        pages(
+            &directory.join("by-hand.db-wal"),
+            || by_hand.checkpoint(),
+            |i| by_hand.call(i),
+        ),
     );
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -1,6 +1,8 @@
 //! What durable operations cost beside the same SQLite statements by hand: same pragmas, same machine, taking turns.
 //!
-//! `cargo run --release -p mcp-ext-store --example store-rate [ROUNDS] [DIRECTORY]`
+//! `cargo run --release -p mcp-ext-store --example store-rate [ROUNDS] [DIRECTORY [SIDE CALLS]]`
+//!
+//! With a side (`ours` or `hand`) only that many units of that side are made, for a profiler: (I(500) - I(100)) / 400.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -31,17 +33,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = directory.join(format!("store-rate-{}", std::process::id()));
     std::fs::create_dir_all(&directory)?;
-    let result = run(&directory, rounds);
+    let alone = arguments.next().zip(arguments.next());
+    let result = run(&directory, rounds, alone);
     std::fs::remove_dir_all(&directory)?;
     result
 }
 
-fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
+fn run(
+    directory: &Path,
+    rounds: usize,
+    alone: Option<(String, String)>,
+) -> Result<(), Box<dyn Error>> {
     let store = Store::open(directory.join("ours.sqlite"))?;
     store.migrate("rate", &[SCHEMA])?;
     let hand = by_hand(&directory.join("hand.sqlite"))?;
     store.write_blocking(|db| db.execute_batch(WARM_UP))?;
     hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT; PRAGMA shrink_memory"))?;
+    if let Some((side, calls)) = alone {
+        for _ in 0..calls.parse()? {
+            match side.as_str() {
+                "ours" => block_on(unit(&store))?,
+                _ => unit_by_hand(&hand)?,
+            }
+        }
+        return Ok(());
+    }
     println!("{rounds} rounds of {TURN} operations, each side in turn; medians");
     println!("{:<58} {:>10} {:>10} {:>6}", "", "ours", "by hand", "ratio");
 
@@ -56,13 +72,7 @@ fn run(directory: &Path, rounds: usize) -> Result<(), Box<dyn Error>> {
         "unit: a handler's insert and two blocks' records",
         rounds,
         || Ok(block_on(unit(&store))?),
-        || {
-            Ok(transaction(&hand, |db| {
-                insert_effect(db)?;
-                insert_record(db)?;
-                insert_record(db)
-            })?)
-        },
+        || Ok(unit_by_hand(&hand)?),
     )?;
     compare(
         "reservation and unit: insert a key; effect, record, update the key",
@@ -130,6 +140,14 @@ async fn unit(store: &Store) -> Result<(), mcp_ext_store::StoreError> {
         .finish("outer", true, insert_record)
         .await?;
     Ok(())
+}
+
+fn unit_by_hand(hand: &Connection) -> rusqlite::Result<()> {
+    transaction(hand, |db| {
+        insert_effect(db)?;
+        insert_record(db)?;
+        insert_record(db)
+    })
 }
 
 fn insert_effect(db: &Connection) -> rusqlite::Result<usize> {
