@@ -1,7 +1,8 @@
 //! What an audited call costs beside the same rows written by hand: same tables, triggers and pragmas, taking turns.
 //!
 //! By hand they run on the thread that asks, which then waits for the disk. A server's async handlers cannot do that, so they
-//! are also run on another, once a transaction. By hand there is what a record is made of: a salted digest of what was sent and
+//! are also run on another, once a transaction; ours goes to the store's thread for that, or stays where it is with
+//! `commit_in_place`. By hand there is what a record is made of: a salted digest of what was sent and
 //! answered, the line, and its hash, which goes over that of the record before.
 //!
 //! `cargo run --release -p mcp-ext-audit --features server --example audit-durable [ROUNDS] [DIRECTORY [SIDE CALLS]]`
@@ -12,7 +13,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_lite::future::block_on;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -95,8 +96,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// A store with the tables of the log and of the shop.
-fn store(file: &Path) -> Result<(Store, Audit), Box<dyn Error>> {
-    let store = Store::open(file)?;
+fn store(file: &Path, in_place: bool) -> Result<(Store, Audit), Box<dyn Error>> {
+    let mut builder = Store::builder();
+    if in_place {
+        builder = builder.commit_in_place();
+    }
+    let store = builder.open(file)?;
     store.migrate(
         "shop",
         &["CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT NOT NULL)"],
@@ -105,19 +110,26 @@ fn store(file: &Path) -> Result<(Store, Audit), Box<dyn Error>> {
     Ok((store, audit))
 }
 
+/// A store of ours, and the set that writes to it.
+fn ours(file: &Path, in_place: bool) -> Result<(Store, ExtensionSet), Box<dyn Error>> {
+    let (store, audit) = store(file, in_place)?;
+    store.write_blocking(|db| db.execute_batch(WARM_UP))?;
+    let set = ExtensionSet::builder()
+        .enable(ShopExtension::provide(Till(store.clone())))
+        .enable(audit.enable())
+        .build()?;
+    Ok((store, set))
+}
+
 fn run(
     directory: &Path,
     rounds: usize,
     alone: Option<(String, String)>,
 ) -> Result<(), Box<dyn Error>> {
-    let (ours_store, audit) = store(&directory.join("ours.sqlite"))?;
-    ours_store.write_blocking(|db| db.execute_batch(WARM_UP))?;
-    let set = ExtensionSet::builder()
-        .enable(ShopExtension::provide(Till(ours_store.clone())))
-        .enable(audit.enable())
-        .build()?;
+    let (ours_store, set) = ours(&directory.join("ours.sqlite"), false)?;
+    let (_, in_place) = ours(&directory.join("in-place.sqlite"), true)?;
     let file = directory.join("hand.sqlite");
-    drop(store(&file)?);
+    drop(store(&file, false)?);
     let hand = Connection::open(&file)?;
     hand.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;
@@ -129,27 +141,26 @@ fn run(
     hand.execute_batch(&format!("BEGIN; {WARM_UP} COMMIT; PRAGMA shrink_memory"))?;
     let hand = Arc::new(Mutex::new(hand));
     if let Some((side, calls)) = alone {
-        for i in 0..calls.parse()? {
+        for _ in 0..calls.parse()? {
             match side.as_str() {
                 "ours" => call(&set)?,
-                _ => by_hand(&hand, i, false)?,
+                _ => by_hand(&hand, false)?,
             }
         }
         return Ok(());
     }
-    let mut calls = 0;
-    let mut times = [const { Vec::new() }; 3];
+    let mut times = [const { Vec::new() }; 4];
     for round in 0..rounds {
-        for turn in 0..3 {
+        for turn in 0..4 {
             // Whoever goes first takes turns too.
-            let side = (round + turn) % 3;
+            let side = (round + turn) % 4;
             let began = Instant::now();
             for _ in 0..TURN {
-                calls += 1;
                 match side {
                     0 => call(&set)?,
-                    1 => by_hand(&hand, calls, false)?,
-                    _ => by_hand(&hand, calls, true)?,
+                    1 => call(&in_place)?,
+                    2 => by_hand(&hand, false)?,
+                    _ => by_hand(&hand, true)?,
                 }
             }
             if let Some(times) = times.get_mut(side) {
@@ -157,31 +168,31 @@ fn run(
             }
         }
     }
-    let [ours, hand_times, from_async] = times.map(|mut times| {
+    let [ours, in_place, by_hand_took, from_async] = times.map(|mut times| {
         times.sort_unstable();
         times
             .get(times.len() / 2)
-            .map_or(0.0, Duration::as_secs_f64)
+            .map_or(0.0, |time| time.as_secs_f64() * 1e6)
     });
     println!(
-        "an audited call with an effect, two transactions: {:.0} us; by hand {:.0} us, {:.2} times the time; \
-         by hand from async code {:.0} us, {:.2} times",
-        ours * 1e6,
-        hand_times * 1e6,
-        ours / hand_times,
-        from_async * 1e6,
+        "an audited call with an effect, two transactions: ours {ours:.0} us, in place {in_place:.0} us\n  \
+         by hand {by_hand_took:.0} us: {:.2} times the time, in place {:.2}\n  \
+         by hand from async code {from_async:.0} us: {:.2} times",
+        ours / by_hand_took,
+        in_place / by_hand_took,
         ours / from_async,
     );
     ours_store.checkpoint()?;
     (0..TURN).try_for_each(|_| call(&set))?;
     checkpoint(&hand)?;
-    (0..TURN).try_for_each(|i| by_hand(&hand, calls + 1 + i, false))?;
+    (0..TURN).try_for_each(|_| by_hand(&hand, false))?;
     // A frame is a page with a header of 24 bytes. So few calls do not empty the log.
     let pages = |file: &str| {
-        std::fs::metadata(directory.join(file)).map(|log| log.len() / (4096 + 24) / u64::from(TURN))
+        std::fs::metadata(directory.join(file))
+            .map(|log| (log.len() / (4096 + 24)) as f64 / f64::from(TURN))
     };
     println!(
-        "pages written by an audited call: {}; by hand {}",
+        "pages written by an audited call: {:.1}; by hand {:.1}",
         pages("ours.sqlite-wal")?,
         pages("hand.sqlite-wal")?
     );
@@ -205,12 +216,10 @@ fn call(set: &ExtensionSet) -> Result<(), Box<dyn Error>> {
 }
 
 /// The same statements: on the thread that asks, or as an async handler has to, on another.
-fn by_hand(hand: &Arc<Mutex<Connection>>, call: u32, from_async: bool) -> rusqlite::Result<()> {
-    let name = format!("{call:036}");
+fn by_hand(hand: &Arc<Mutex<Connection>>, from_async: bool) -> rusqlite::Result<()> {
+    let name = name();
     let mut salt = [0; 32];
-    if let Err(error) = SystemRandom.fill(&mut salt) {
-        eprintln!("{error}");
-    }
+    fill(&mut salt);
     let item = "an item of the usual length";
     let evidence = evidence(&salt, "params", &json!({ "item": item }));
     let called = name.clone();
@@ -235,6 +244,19 @@ fn by_hand(hand: &Arc<Mutex<Connection>>, call: u32, from_async: bool) -> rusqli
         let evidence = self::evidence(&salt, "result", &json!({ "item": item }));
         append(db, segment, &principal, &name, true, &evidence)
     })
+}
+
+/// A name that begins with the time, such as a UUID of version 7.
+fn name() -> String {
+    let mut random = [0; 12];
+    fill(&mut random);
+    format!("{:012x}{}", SystemClock.now_ms(), hex(&random))
+}
+
+fn fill(bytes: &mut [u8]) {
+    if let Err(error) = SystemRandom.fill(bytes) {
+        eprintln!("{error}");
+    }
 }
 
 /// A salted digest of what was sent or answered.
@@ -302,7 +324,7 @@ fn append(
             e => Err(e),
         })?;
     let stage = if ended { "outcome" } else { "intent" };
-    let event = format!("{stage:0>8}-{}", name.get(9..).unwrap_or_default());
+    let event = self::name();
     let (disposition, sensitivity, sources, decision, outcome) = match ended {
         false => ("null", "", "", "hold", "deferred"),
         true => (

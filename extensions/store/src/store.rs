@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     /// `None` in memory, where there is one connection.
     readers: Option<Readers>,
     pub(crate) wait: Duration,
+    /// Whether commits are waited for on the thread that asks.
+    pub(crate) in_place: bool,
     pub(crate) thread: Thread,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -85,6 +87,7 @@ impl Store {
             path,
             writer: Arc::new(Mutex::new(db)),
             wait: builder.wait,
+            in_place: builder.in_place,
             thread: Thread::default(),
             clock: builder.clock,
             random: builder.random,
@@ -158,8 +161,15 @@ impl Store {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let turn = self.turn().await?;
+        let mut turn = self.turn().await?;
         let inner = self.0.clone();
+        if inner.in_place {
+            match Transaction::begin_now(turn, &inner)? {
+                Ok(transaction) => return inner.work(transaction, f),
+                // Another process must be waited for.
+                Err(back) => turn = back,
+            }
+        }
         self.0.thread.run(move || inner.transact(turn, f)).await
     }
 
@@ -272,7 +282,14 @@ impl Inner {
         turn: Turn,
         f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let transaction = Transaction::begin(turn, self)?;
+        self.work(Transaction::begin(turn, self)?, f)
+    }
+
+    fn work<T>(
+        &self,
+        transaction: Transaction,
+        f: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         let value = f(transaction.db()).map_err(|e| StoreError::of(e, self.wait))?;
         transaction.commit(self)?;
         Ok(value)

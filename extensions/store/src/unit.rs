@@ -394,7 +394,10 @@ impl Held<'_> {
             Ok((state, Ok(value)))
         };
         // To commit is to wait for the disk.
-        let place = if owner { Place::Thread } else { Place::Here };
+        let place = match owner && !shared.store.0.in_place {
+            true => Place::Thread,
+            false => Place::Here,
+        };
         let (state, result) = match shared.run(place, work).await {
             Ok((state, result)) => (state, Ok(result)),
             Err(error) => (State::RolledBack, Err(error)),

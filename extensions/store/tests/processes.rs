@@ -12,6 +12,7 @@ use mcp_ext_store::{BusyWith, Store, StoreError};
 
 const FILE: &str = "MCP_EXT_STORE_FILE";
 const KILL: &str = "MCP_EXT_STORE_KILL_AT";
+const IN_PLACE: &str = "MCP_EXT_STORE_IN_PLACE";
 const SCHEMA: &[&str] = &[
     "CREATE TABLE accounts (name TEXT PRIMARY KEY NOT NULL, balance INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE transfers (id INTEGER PRIMARY KEY, amount INTEGER NOT NULL)",
@@ -76,10 +77,11 @@ fn child_that_is_killed() {
     let (Ok(file), Ok(at)) = (std::env::var(FILE), std::env::var(KILL)) else {
         return;
     };
-    let store = Store::builder()
-        .probe(KillAt::new(at.parse().unwrap()))
-        .open(file)
-        .unwrap();
+    let mut builder = Store::builder().probe(KillAt::new(at.parse().unwrap()));
+    if std::env::var(IN_PLACE).is_ok_and(|place| place == "true") {
+        builder = builder.commit_in_place();
+    }
+    let store = builder.open(file).unwrap();
     store.migrate("bank", SCHEMA).unwrap();
     block_on(transfer(&store, 10)).unwrap();
     block_on(store.write(|db| db.execute("DELETE FROM records WHERE 0", []))).unwrap();
@@ -87,6 +89,15 @@ fn child_that_is_killed() {
 
 #[test]
 fn crash_killed_at_every_point_nothing_is_half_done() {
+    killed_at_every_point(false);
+}
+
+#[test]
+fn crash_killed_at_every_point_nothing_is_half_done_in_place() {
+    killed_at_every_point(true);
+}
+
+fn killed_at_every_point(in_place: bool) {
     let mut points = Vec::new();
     loop {
         let at = points.len();
@@ -95,6 +106,7 @@ fn crash_killed_at_every_point_nothing_is_half_done() {
         let variables = [
             (FILE, scratch.file().display().to_string()),
             (KILL, at.to_string()),
+            (IN_PLACE, in_place.to_string()),
         ];
         let output = child("child_that_is_killed", &variables).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();

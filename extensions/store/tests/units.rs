@@ -621,3 +621,93 @@ fn a_probe_that_panics_leaves_no_transaction_open() {
     block_on(probed.write(insert("three"))).unwrap();
     assert_eq!(rows(&plain), "two three");
 }
+
+#[test]
+fn in_place_all_but_what_is_long_runs_where_it_is_asked_for() {
+    let here = std::thread::current().id();
+    let place = || move |_: &rusqlite::Connection| Ok(std::thread::current().id() == here);
+    for in_place in [false, true] {
+        let scratch = Scratch::new("units");
+        store(&scratch);
+        let builder = Store::builder();
+        let store = match in_place {
+            true => builder.commit_in_place(),
+            false => builder,
+        };
+        let store = store.open(scratch.file()).unwrap();
+        block_on(async {
+            assert_eq!(store.write(place()).await.unwrap(), in_place);
+            let facts = Facts::default();
+            let unit = store.join(&facts, OUTER);
+            assert!(!unit.execute_long(place()).await.unwrap());
+            assert!(unit.execute(place()).await.unwrap());
+            assert_eq!(unit.finish(OUTER, true, place()).await.unwrap(), in_place);
+            store.write(insert("one")).await.unwrap();
+            let failed = store.write(|db| {
+                db.execute("INSERT INTO t VALUES ('two')", [])?;
+                db.execute("INSERT INTO t VALUES ('one')", [])
+            });
+            assert!(failed.await.is_err());
+            assert_eq!(rows(&store), "one");
+        });
+    }
+}
+
+#[test]
+fn in_place_who_waits_for_another_connection_holds_no_thread_of_the_caller() {
+    let scratch = Scratch::new("units");
+    let one = store(&scratch);
+    let other = Store::builder().commit_in_place();
+    let other = other.open(scratch.file()).unwrap();
+    let facts = Facts::default();
+    block_on(async {
+        let unit = one.join(&facts, OUTER);
+        add(&unit, "one").await.unwrap();
+        // Both on this thread: were it held, the first could not finish.
+        let (written, finished) = zip(other.write(insert("other")), async {
+            unit.finish(OUTER, true, |_| Ok(())).await
+        })
+        .await;
+        written.unwrap();
+        finished.unwrap();
+    });
+    assert_eq!(rows(&one), "one other");
+}
+
+#[test]
+fn calls_that_fail_leave_their_records_alone_whoever_else_writes() {
+    let scratch = Scratch::new("units");
+    store(&scratch);
+    std::thread::scope(|scope| {
+        for who in ["a", "b"] {
+            // A connection of its own, as another process has.
+            let store = Store::open(scratch.file()).unwrap();
+            scope.spawn(move || {
+                for i in 0..40 {
+                    let facts = Facts::default();
+                    let unit = store.join(&facts, OUTER);
+                    let (effect, record) = (format!("{who} did {i}"), format!("{who} record {i}"));
+                    let insert = |x: String| {
+                        move |db: &rusqlite::Connection| {
+                            db.execute("INSERT INTO t VALUES (?1)", [x])
+                        }
+                    };
+                    block_on(async {
+                        unit.execute(insert(effect)).await.unwrap();
+                        unit.finish(OUTER, i % 2 == 0, insert(record))
+                            .await
+                            .unwrap();
+                    });
+                }
+            });
+        }
+    });
+    let counted = store(&scratch).read_blocking(|db| {
+        db.query_row(
+            "SELECT sum(x LIKE '% did %'), sum(x LIKE '% record %') FROM t",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    });
+    assert_eq!(counted.unwrap(), (40, 80));
+}
