@@ -49,16 +49,30 @@ impl Digest {
         &self.0
     }
 
+    pub(crate) fn to_text(self) -> String {
+        let mut text = String::with_capacity(64);
+        self.write(&mut text);
+        text
+    }
+
     pub(crate) fn write(&self, out: &mut String) {
         write_hex(out, &self.0);
     }
 }
 
 pub(crate) fn write_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        for nibble in [byte >> 4, byte & 15] {
-            out.push(char::from_digit(nibble.into(), 16).unwrap_or('0'));
+    let digit = |nibble: u8| match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' - 10 + nibble,
+    };
+    for bytes in bytes.chunks(32) {
+        let mut text = [0; 64];
+        for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
         }
+        let text = text.get(..2 * bytes.len()).unwrap_or_default();
+        // Digits are ASCII.
+        out.push_str(std::str::from_utf8(text).unwrap_or_default());
     }
 }
 
@@ -83,9 +97,7 @@ pub(crate) fn read_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::with_capacity(64);
-        self.write(&mut text);
-        f.write_str(&text)
+        f.write_str(&self.to_text())
     }
 }
 

@@ -106,20 +106,22 @@ impl Recorder {
     /// A UUID that begins with the time (version 7): names made one after the other stand together in an index, so that
     /// a transaction touches few of its pages.
     pub(crate) fn uuid(&self) -> rusqlite::Result<String> {
-        let mut hex = String::with_capacity(32);
         // Indices within the sixteen bytes.
         let mut bytes = self.bytes::<16>()?;
         let [_, _, now @ ..] = self.clock.now_ms().to_be_bytes();
         bytes[..6].copy_from_slice(&now);
         bytes[6] = bytes[6] & 0x0f | 0x70;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        write_hex(&mut hex, &bytes);
         let mut uuid = String::with_capacity(36);
-        for (i, digit) in hex.chars().enumerate() {
-            if matches!(i, 8 | 12 | 16 | 20) {
+        let mut rest = bytes.as_slice();
+        for group in [4, 2, 2, 2, 6] {
+            // The groups are sixteen bytes.
+            let (group, after) = rest.split_at_checked(group).unwrap_or((rest, &[]));
+            if !uuid.is_empty() {
                 uuid.push('-');
             }
-            uuid.push(digit);
+            write_hex(&mut uuid, group);
+            rest = after;
         }
         Ok(uuid)
     }
@@ -229,8 +231,8 @@ impl Recorder {
             &place.principal,
             &entry.call,
             entry.stage.as_str(),
-            record.event_hash.to_string(),
-            record.previous_hash.map(|hash| hash.to_string()),
+            record.event_hash.to_text(),
+            record.previous_hash.map(Digest::to_text),
             record.line_of(&preimage),
         ))?;
         Ok(Some(record))
