@@ -30,6 +30,9 @@ use crate::table;
 /// How long a confirmation works.
 const EXPIRY: Duration = Duration::from_secs(300);
 
+/// How far the clock of whoever gave a confirmation may be ahead of this one, in milliseconds.
+const SKEW: i64 = 60_000;
+
 type OfItem = dyn Fn(&Contract, &Item) -> bool + Send + Sync;
 type OfCall = dyn Fn(&BlockCall<'_>) -> bool + Send + Sync;
 
@@ -235,6 +238,18 @@ impl Confirm {
         confirmation: Confirmation,
     ) -> Before {
         let now = self.store.clock().now_ms();
+        if confirmation.given_at > now.saturating_add(SKEW) {
+            // That it was used says more.
+            let nonce = confirmation.nonce;
+            let used = self.store.read(move |db| table::used(db, &nonce)).await;
+            return refuse(&match used {
+                Ok(false) => ConfirmError::ConfirmationFromFuture {
+                    given_at: rfc3339(confirmation.given_at),
+                },
+                Ok(true) => ConfirmError::ConfirmationUsed,
+                Err(_) => ConfirmError::StoreFailed,
+            });
+        }
         if now >= confirmation.expires_at {
             return refuse(&ConfirmError::ConfirmationExpired {
                 expired_at: rfc3339(confirmation.expires_at),
@@ -280,7 +295,8 @@ impl Confirm {
             None => By::Token,
         };
         let expiry = i64::try_from(self.expiry.as_millis()).unwrap_or(i64::MAX);
-        let expires_at = self.store.clock().now_ms().saturating_add(expiry);
+        let given_at = self.store.clock().now_ms();
+        let expires_at = given_at.saturating_add(expiry);
         let random = self.store.random();
         let mut nonce = [0; 16];
         let sealed = random.fill(&mut nonce).ok().and_then(|()| {
@@ -290,6 +306,7 @@ impl Confirm {
                 arguments: asked.arguments,
                 preview: asked.shown,
                 nonce,
+                given_at,
                 expires_at,
             };
             confirmation.seal(&self.key, random)

@@ -98,4 +98,14 @@ pub enum ConfirmError {
          elicitation); use a client that can"
     )]
     CannotAsk,
+    /// It was given at a time that has not come yet: the server's clock has been set back.
+    #[error(
+        code = 46012,
+        "nothing was done: the confirmation was given at {given_at}, which has not come yet by the server's clock; call without confirmationToken to have it \
+         confirmed anew"
+    )]
+    ConfirmationFromFuture {
+        /// When, by the clock of then.
+        given_at: String,
+    },
 }

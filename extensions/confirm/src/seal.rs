@@ -10,7 +10,7 @@ pub enum Confirmations {}
 pub type ConfirmKey = Key<Confirmations>;
 
 /// What every confirmation is sealed with: the version of the form below.
-const DOMAIN: &[u8] = b"mcp-ext/confirmation/1";
+const DOMAIN: &[u8] = b"mcp-ext/confirmation/2";
 
 const SEAL_NONCE: usize = 24;
 const TAG: usize = 16;
@@ -28,7 +28,10 @@ pub(crate) struct Confirmation {
     pub(crate) preview: [u8; 32],
     /// Makes it one of its kind, so that it can be used up.
     pub(crate) nonce: [u8; 16],
-    /// Milliseconds since 1970.
+    /// When it was given, in milliseconds since 1970. One from the future was sealed by a clock that has been set back: its
+    /// end may be years away.
+    pub(crate) given_at: i64,
+    /// Until when it works, in milliseconds since 1970.
     pub(crate) expires_at: i64,
 }
 
@@ -38,7 +41,7 @@ pub(crate) enum By {
     Token,
 }
 
-const PLAIN: usize = 1 + 32 + 32 + 32 + 16 + 8;
+const PLAIN: usize = 1 + 32 + 32 + 32 + 16 + 8 + 8;
 
 /// The length of every confirmation, in characters: base64 without padding.
 pub(crate) const LENGTH: usize = ((SEAL_NONCE + PLAIN + TAG) * 4).div_ceil(3);
@@ -55,6 +58,7 @@ impl Confirmation {
         plain.extend_from_slice(&self.arguments);
         plain.extend_from_slice(&self.preview);
         plain.extend_from_slice(&self.nonce);
+        plain.extend_from_slice(&self.given_at.to_le_bytes());
         plain.extend_from_slice(&self.expires_at.to_le_bytes());
         key.seal_bytes(random, DOMAIN, &plain).ok()
     }
@@ -76,6 +80,7 @@ impl Confirmation {
             arguments: take(&mut rest)?,
             preview: take(&mut rest)?,
             nonce: take(&mut rest)?,
+            given_at: i64::from_le_bytes(take(&mut rest)?),
             expires_at: i64::from_le_bytes(take(&mut rest)?),
         };
         rest.is_empty().then_some(confirmation)
@@ -101,6 +106,7 @@ mod tests {
             arguments: [2; 32],
             preview: [3; 32],
             nonce: [4; 16],
+            given_at: 1_700_000_000_000,
             expires_at: 1_700_000_300_000,
         }
     }

@@ -49,6 +49,12 @@ pub(crate) fn spend(
     Ok(rows == 1)
 }
 
+/// Whether a confirmation was used, as far as that is still known.
+pub(crate) fn used(db: &Connection, nonce: &[u8; 16]) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM confirm_used WHERE nonce = ?1")?
+        .exists([nonce])
+}
+
 /// Makes a confirmation usable again.
 pub(crate) fn release(db: &Connection, nonce: &[u8; 16]) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM confirm_used WHERE nonce = ?1")?

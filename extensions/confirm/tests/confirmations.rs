@@ -267,6 +267,27 @@ fn a_token_expires() {
 }
 
 #[test]
+fn a_token_of_a_clock_that_was_ahead_is_refused() {
+    block_on(async {
+        let rig = Rig::new();
+        let year = 365 * 24 * 60 * 60 * 1000;
+        rig.clock.advance(year);
+        let ask = Ask::tool(TOOL, maths()).with("confirmationToken", rig.token(maths()).await);
+        // Its end is a year and five minutes away, and the clock is set right.
+        rig.clock.advance(-year);
+        let refused = rig.ask(ask.clone()).await.unwrap();
+        assert_eq!(kind(&refused), "confirmation_from_future");
+        // The clocks of two servers may differ by a minute.
+        rig.clock.advance(year - 60_001);
+        let refused = rig.ask(ask.clone()).await.unwrap();
+        assert_eq!(kind(&refused), "confirmation_from_future");
+        assert_eq!((rig.entered(), rig.count("confirm_used")), (0, 0));
+        rig.clock.advance(1);
+        assert_eq!(kind(&rig.ask(ask).await.unwrap()), "ok");
+    });
+}
+
+#[test]
 fn a_used_confirmation_is_remembered_beyond_its_end_and_then_forgotten() {
     block_on(async {
         let rig = Rig::new();

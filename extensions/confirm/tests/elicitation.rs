@@ -176,6 +176,11 @@ fn mr_05_mr_06_a_state_that_was_changed_or_is_of_another_call_is_rejected() {
         rig.clock.advance(300_000);
         let late = rig.ask(form().back(&late, accept())).await.unwrap();
         assert_eq!(kind(&late), "confirmation_expired");
+        // Nor does the form of a clock that was ahead.
+        let early = state_of(&rig.ask(form()).await.unwrap());
+        rig.clock.advance(-60_001);
+        let early = rig.ask(form().back(&early, accept())).await.unwrap();
+        assert_eq!(kind(&early), "confirmation_from_future");
         assert_eq!(rig.entered(), 1);
     });
 }
