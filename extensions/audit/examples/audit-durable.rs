@@ -7,7 +7,8 @@
 //!
 //! `cargo run --release -p mcp-ext-audit --features server --example audit-durable [ROUNDS] [DIRECTORY [SIDE CALLS]]`
 //!
-//! With a side (`ours` or `hand`) only that many calls of that side are made, for a profiler: (I(500) - I(100)) / 400.
+//! With a side (`ours`, `in-place` or `hand`) only that many calls of that side are made, for a profiler:
+//! (I(500) - I(100)) / 400. Count in place: the store's thread looks for its next job for a while, which is no work.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -144,6 +145,7 @@ fn run(
         for _ in 0..calls.parse()? {
             match side.as_str() {
                 "ours" => call(&set)?,
+                "in-place" => call(&in_place)?,
                 _ => by_hand(&hand, false)?,
             }
         }

@@ -9,7 +9,8 @@
 //! there is what the operation is made of: the time, a token that no other call has, a digest of the arguments, and the
 //! outcome as text.
 //!
-//! With a side (`ours` or `hand`) only that many new calls of that side are made, for a profiler: (I(500) - I(100)) / 400.
+//! With a side (`ours`, `in-place` or `hand`) only that many new calls of that side are made, for a profiler:
+//! (I(500) - I(100)) / 400. Count in place: the store's thread looks for its next job for a while, which is no work.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -308,6 +309,7 @@ fn main() {
         for i in 0..calls.parse().unwrap() {
             match side.as_str() {
                 "ours" => call(&set, &key(i)),
+                "in-place" => call(&in_place, &key(i)),
                 _ => by_hand.call(i),
             }
         }

@@ -5,7 +5,8 @@
 //! By hand the thread that asks waits for the disk. Ours goes to the store's thread for that, or stays where it is with
 //! `commit_in_place`: both are measured.
 //!
-//! With a side (`ours` or `hand`) only that many units of that side are made, for a profiler: (I(500) - I(100)) / 400.
+//! With a side (`ours`, `in-place` or `hand`) only that many units of that side are made, for a profiler:
+//! (I(500) - I(100)) / 400. Count in place: the store's thread looks for its next job for a while, which is no work.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,7 @@ fn run(
         for _ in 0..calls.parse()? {
             match side.as_str() {
                 "ours" => block_on(unit(&store))?,
+                "in-place" => block_on(unit(&in_place))?,
                 _ => unit_by_hand(&hand)?,
             }
         }
