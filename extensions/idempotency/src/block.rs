@@ -21,6 +21,7 @@ use crate::contract::{ARGUMENT, IdempotencyExtension, IdempotencySettings, MEMBE
 use crate::error::IdempotencyError;
 use crate::key::{IdempotencyKey, MAX_KEY};
 use crate::provider::Reconciler;
+use crate::room::Room;
 use crate::state::Decision;
 use crate::stored;
 use crate::table::{self, Claim, Slot};
@@ -30,6 +31,9 @@ const LEASE: Duration = Duration::from_secs(75);
 
 /// How long answers are kept.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Most keys that are kept of one caller.
+const MAX_KEYS: u64 = 1_000_000;
 
 /// Largest answer that is kept, in bytes.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -56,6 +60,7 @@ pub struct Idempotency {
     lease_ms: i64,
     retention: Duration,
     max_answer: usize,
+    room: Arc<Room>,
     effects_in_store: Arc<OfItem>,
     covers: Arc<OfItem>,
 }
@@ -78,6 +83,7 @@ impl Idempotency {
             lease_ms: ms(LEASE),
             retention: RETENTION,
             max_answer: MAX_ANSWER,
+            room: Arc::new(Room::new(MAX_KEYS)),
             effects_in_store: Arc::new(|_, _| false),
             covers: Arc::new(|_, _| false),
         })
@@ -111,6 +117,15 @@ impl Idempotency {
     #[must_use]
     pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
+        self
+    }
+
+    /// How many keys are kept of one caller, about: a call with another is refused (`too_many_keys`), until
+    /// [`forget`](Self::forget) has made room. One million when not set. Callers whom the transport did not authenticate are
+    /// one caller.
+    #[must_use]
+    pub fn max_keys_per_caller(mut self, keys: u64) -> Self {
+        self.room = Arc::new(Room::new(keys));
         self
     }
 
@@ -163,9 +178,12 @@ impl Idempotency {
     /// # Errors
     /// [`StoreError`].
     pub async fn forget(&self, ended_before_ms: i64) -> Result<usize, StoreError> {
-        self.store
+        let forgotten = self
+            .store
             .write(move |db| table::forget(db, ended_before_ms))
-            .await
+            .await;
+        self.room.forgotten();
+        forgotten
     }
 
     /// Reserves the key of a call, or says why it is not run.
@@ -194,8 +212,8 @@ impl Idempotency {
             lease_until: now.saturating_add(self.lease_ms),
             rerun: (self.effects_in_store)(call.contract, call.item),
         };
-        match self.decide(&claim).await {
-            Ok(Decision::Run | Decision::TakeOver) => {
+        match self.settle(&claim).await {
+            Ok(Some(Decision::Run | Decision::TakeOver)) => {
                 self.store.join(call.cx.facts(), NAME);
                 call.cx.facts().put(Held {
                     slot: claim.slot,
@@ -204,9 +222,42 @@ impl Idempotency {
                 });
                 Before::Proceed
             }
-            Ok(decision) => answer(call, decision, now),
+            Ok(Some(decision)) => answer(call, decision, now),
+            Ok(None) => refuse(&IdempotencyError::TooManyKeys {
+                most: self.room.most,
+            }),
             Err(_) => refuse(&IdempotencyError::StoreFailed),
         }
+    }
+
+    /// What is to be done with the call, whose key is reserved if it is to be run. `None`: its caller has no room for
+    /// another key; calls that are known are answered as ever.
+    async fn settle(&self, claim: &Claim) -> Result<Option<Decision>, StoreError> {
+        if !self.has_room(&claim.slot.scope, claim.now).await? {
+            let looked = claim.clone();
+            match self.store.read(move |db| table::look(db, &looked)).await? {
+                Decision::Run => return Ok(None),
+                Decision::TakeOver => {}
+                known => return Ok(Some(known)),
+            }
+        }
+        let decision = self.decide(claim).await?;
+        if decision == Decision::Run {
+            self.room.used(&claim.slot.scope);
+        }
+        Ok(Some(decision))
+    }
+
+    async fn has_room(&self, scope: &str, now: i64) -> Result<bool, StoreError> {
+        if let Some(room) = self.room.known(scope, now) {
+            return Ok(room);
+        }
+        let (counted, most) = (scope.to_owned(), self.room.most);
+        let keys = self
+            .store
+            .read(move |db| table::count(db, &counted, most))
+            .await?;
+        Ok(self.room.counted(scope.to_owned(), keys, now))
     }
 
     async fn decide(&self, claim: &Claim) -> Result<Decision, StoreError> {

@@ -77,4 +77,14 @@ pub enum IdempotencyError {
         "the outcome of this call could not be written down, so it is not certain that it took effect; repeat it with the same key to learn what is known"
     )]
     NotRecorded,
+    /// As many keys of this caller are kept as this server keeps of one. Nothing was done.
+    #[error(
+        code = 47009,
+        "nothing was done: the server keeps {most} idempotency keys of this caller already, and no more; tell the user that whoever runs the server must \
+         forget old calls"
+    )]
+    TooManyKeys {
+        /// How many are kept of one caller.
+        most: u64,
+    },
 }

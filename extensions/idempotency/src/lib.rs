@@ -14,6 +14,8 @@ mod block;
 #[cfg(feature = "server")]
 mod provider;
 #[cfg(feature = "server")]
+mod room;
+#[cfg(feature = "server")]
 mod state;
 #[cfg(feature = "server")]
 mod stored;

@@ -139,6 +139,14 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
+/// How many keys of a caller are kept; no more than `most` are counted.
+pub(crate) fn count(db: &Connection, scope: &str, most: u64) -> rusqlite::Result<u64> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    db.prepare_cached("SELECT count(*) FROM (SELECT 1 FROM idempotency WHERE scope = ?1 LIMIT ?2)")?
+        .query_row(params![scope, most], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
 /// Writes the outcome of a call. Whether the call still held its key.
 pub(crate) fn complete(
     db: &Connection,

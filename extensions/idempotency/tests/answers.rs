@@ -821,3 +821,49 @@ fn a_repeat_is_answered_while_another_process_writes() {
         let _ = std::fs::remove_file(format!("{}{end}", file.display()));
     }
 }
+
+#[test]
+fn a_caller_has_no_more_keys_than_the_server_keeps_and_known_calls_are_answered() {
+    block_on(async {
+        let rig = Rig::with(|block| block.max_keys_per_caller(3));
+        for key in ["a", "b"] {
+            assert_eq!(kind(&rig.place(key, "tea").await), "ok");
+        }
+        // Given back, since nothing was done.
+        let wrong = json!({"idempotencyKey": "wrong", "what": 7});
+        assert_eq!(
+            kind(&rig.tool("place_order", wrong).await),
+            "invalid_params"
+        );
+        assert_eq!(kind(&rig.place("c", "tea").await), "ok");
+        let refused = rig.place("d", "tea").await;
+        assert_eq!(kind(&refused), "too_many_keys");
+        assert_eq!(
+            refused["structuredContent"]["error"]["details"],
+            json!({"most": 3})
+        );
+        let again = rig.place("b", "tea").await;
+        assert_eq!(
+            again["structuredContent"]["idempotency"]["replayed"],
+            json!(true)
+        );
+        assert_eq!(kind(&rig.place("b", "milk").await), "conflict");
+        assert_eq!((rig.orders(), rig.entered()), (3, 3));
+
+        // Another caller has room of their own.
+        let other = call(
+            &rig.set,
+            Target::Tool("place_order"),
+            json!({"idempotencyKey": "d", "what": "tea"}),
+            Some(Principal::new("bob")),
+            false,
+        )
+        .await
+        .unwrap();
+        assert_eq!(kind(&other), "ok");
+
+        rig.clock.advance(10);
+        assert_eq!(rig.block.forget(rig.clock_now()).await.unwrap(), 4);
+        assert_eq!(kind(&rig.place("d", "tea").await), "ok");
+    });
+}
