@@ -350,12 +350,13 @@ impl ConsentSource for Register {
 
 /// The records of a person that are in force or have expired, one more than is looked at.
 fn records(db: &Connection, tenant: &str, subject: &str) -> rusqlite::Result<Vec<Record>> {
-    let mut statement = db.prepare_cached(
+    // SQLite prepares a statement anew for each bound that is bound to it, so this one stands in the text.
+    let mut statement = db.prepare_cached(&format!(
         "SELECT record FROM consent
-         WHERE tenant = ?1 AND subject = ?2 AND withdrawn_at IS NULL ORDER BY id LIMIT ?3",
-    )?;
-    let most = i64::try_from(MAX_RECORDS + 1).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![tenant, subject, most], |row| {
+         WHERE tenant = ?1 AND subject = ?2 AND withdrawn_at IS NULL ORDER BY id LIMIT {}",
+        MAX_RECORDS + 1
+    ))?;
+    let rows = statement.query_map(params![tenant, subject], |row| {
         from_text(&row.get::<_, String>(0)?)
     })?;
     rows.collect()
