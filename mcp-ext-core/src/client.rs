@@ -175,6 +175,13 @@ pub enum CallError<X> {
         /// The settings flag that is off.
         flag: &'static str,
     },
+    /// The trait of the extension has no fn of this name; nothing was sent.
+    UnknownItem {
+        /// What was asked for.
+        item: &'static str,
+        /// The identifier of the extension.
+        extension: &'static str,
+    },
     /// The result is not one of this method; nothing of it was used (RT-2, RT-7).
     InvalidResult {
         /// The item.
@@ -217,6 +224,13 @@ impl<X: std::fmt::Display> std::fmt::Display for CallError<X> {
                 write!(
                     f,
                     "{item} was not called: the server does not advertise `{flag}`"
+                )
+            }
+            Self::UnknownItem { item, extension } => {
+                write!(
+                    f,
+                    "{item} was not called: the trait of {extension} has no fn of this name; give the fn's name, not \
+                     that of its tool or method"
                 )
             }
             Self::InvalidResult { item, why } => {
@@ -570,9 +584,9 @@ fn item<E: Extension, X>(name: &'static str) -> Result<&'static Item, CallError<
         .items
         .iter()
         .find(|i| i.name == name)
-        .ok_or(CallError::NotOffered {
+        .ok_or(CallError::UnknownItem {
             item: name,
-            flag: "the contract",
+            extension: E::CONTRACT.id.as_str(),
         })
 }
 
