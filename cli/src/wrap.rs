@@ -11,7 +11,11 @@ use crate::Error;
 use crate::set::Enabled;
 
 /// Put extensions in front of any MCP server: a command over stdio, or a URL over HTTP.
+// Made by hand: what clap makes of the rules below has --upstream and COMMAND in one line.
 #[derive(clap::Args)]
+#[command(
+    override_usage = "mcp-ext wrap --enable <NAME> [OPTIONS] -- <COMMAND>...\n       mcp-ext wrap --enable <NAME> [OPTIONS] --listen <ADDRESS:PORT> --upstream <http://HOST/PATH>"
+)]
 pub struct Args {
     #[command(flatten)]
     enabled: Enabled,
@@ -26,7 +30,13 @@ pub struct Args {
 
     /// Listen for HTTP here, as a reverse proxy of --upstream. Port 0 takes a free one; the address is printed on
     /// standard error.
-    #[arg(long, value_name = "ADDRESS:PORT", requires = "upstream")]
+    // `serve` calls it --http.
+    #[arg(
+        long,
+        alias = "http",
+        value_name = "ADDRESS:PORT",
+        requires = "upstream"
+    )]
     listen: Option<SocketAddr>,
 
     /// The server behind the proxy.
@@ -50,7 +60,7 @@ pub struct Args {
     /// The server to start, with its arguments, after `--`.
     #[arg(
         last = true,
-        required_unless_present = "upstream",
+        required_unless_present_any = ["listen", "upstream"],
         conflicts_with = "upstream",
         value_name = "COMMAND"
     )]
