@@ -189,6 +189,22 @@ fn neg_15_every_call_declares_the_extension_and_names_what_http_repeats() {
 }
 
 #[test]
+fn a_name_that_is_no_fn_of_the_trait_is_said_to_be_one() {
+    let server = Scripted::new(offered(), json!({"pages": 1}));
+    let error = block_on(
+        active(&server)
+            .tool::<_, serde_json::Value, Infallible>("no_such_fn", &serde_json::json!({})),
+    )
+    .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no_such_fn was not called: the trait of com.example/shelf has no fn of this name; give the fn's name, not \
+         that of its tool or method"
+    );
+    assert!(server.sent.lock().unwrap().is_empty());
+}
+
+#[test]
 fn neg_18_an_optional_item_that_is_not_advertised_is_not_called() {
     let server = Scripted::new(offered(), json!({"pages": 1}));
     let shelf = active(&server);
