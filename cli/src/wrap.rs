@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use mcp_ext::ExtensionSet;
@@ -131,12 +132,22 @@ async fn http(
         grace: Duration::from_secs(args.grace),
         ..ProxyOptions::default()
     };
+    let mut serving = std::pin::pin!(mcp_ext_wire::proxy(
+        set,
+        listener,
+        upstream.clone(),
+        options,
+        stopped()
+    ));
+    // What cannot be served is refused at once, and not announced.
+    if let Poll::Ready(ended) = futures_util::poll!(&mut serving) {
+        return Ok(ended?);
+    }
     let path = upstream.path();
     anstream::eprintln!(
         "mcp-ext: serving http://{address}{path} in front of {upstream} (Ctrl-C stops)"
     );
-    mcp_ext_wire::proxy(set, listener, upstream, options, stopped()).await?;
-    Ok(())
+    Ok(serving.await?)
 }
 
 /// Done when this process is asked to end.

@@ -327,4 +327,14 @@ fn wrong_usage_is_said() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("only a loopback address"), "{said}");
+    assert!(!said.contains("serving"), "{said}");
+    let upstream = "https://127.0.0.1:1/mcp";
+    let tls = ["wrap", "--listen", "127.0.0.1:0", "--upstream", upstream];
+    let output = Command::new(BIN).args(tls).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        said.contains(upstream) && !said.contains("serving"),
+        "{said}"
+    );
 }

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::Connection;
 use super::session::{Amend, Legacy, Modern};
 use super::up::{Own, PROBE_ID};
+use super::{Connection, lock};
 use crate::message::{Id, Message, answer_frame, error_frame};
 use crate::own;
 
@@ -100,6 +100,7 @@ where
                 Settled::Forward => return Ok(None),
                 Settled::Refuse(error) => return Err(error),
             };
+            drop(lock(&own.undecided).take());
             let set = self.server.stamping();
             let mut incoming = frame.open(set.protocol(), session, None)?;
             incoming.version = incoming.version.or(version);

@@ -132,6 +132,7 @@ impl Relay {
             session: Mutex::default(),
             changed: watch::Sender::default(),
             freed: Notify::new(),
+            undecided: Arc::default(),
             to_client: Outlet::new(client_out),
             to_server: Outlet::new(server_in),
         });
@@ -144,8 +145,13 @@ impl Relay {
             ended = &mut up => match ended {
                 // The client has said all it will.
                 None => {
-                    // Whoever still writes to the server may wait for it to read, and it for us.
-                    let mut closed = std::pin::pin!(connection.to_server.close());
+                    let mut closed = std::pin::pin!(async {
+                        // What may be the server's is held until it has said which era it serves.
+                        let mut undecided = connection.undecided.subscribe();
+                        let _ = undecided.wait_for(|count| *count == 0).await;
+                        // Whoever still writes to the server may wait for it to read, and it for us.
+                        connection.to_server.close().await;
+                    });
                     tokio::select! {
                         ended = &mut down => ended,
                         () = &mut closed => down.await,
@@ -192,6 +198,8 @@ struct Connection<CW, SW> {
     changed: watch::Sender<()>,
     /// Told when a request that was answered here is done.
     freed: Notify,
+    /// How many requests may still be handed on to the server.
+    undecided: Arc<watch::Sender<usize>>,
     to_client: Outlet<CW>,
     to_server: Outlet<SW>,
 }

@@ -12,7 +12,7 @@ use mcp_ext_core::wire::{JsonObject, code, meta};
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::lines::{Filled, Lines};
@@ -55,8 +55,26 @@ pub(super) struct Own {
     pub text: Box<[u8]>,
     pub id: Id,
     pub running: Arc<Running>,
+    /// Given back when it is known that the server is not to answer.
+    pub undecided: Mutex<Option<Undecided>>,
     /// Whether the server must be asked which era it serves.
     probe: bool,
+}
+
+/// Counts a request of which it is not known yet whether it is answered here or by the server.
+pub(super) struct Undecided(Arc<watch::Sender<usize>>);
+
+impl Undecided {
+    fn of(count: &Arc<watch::Sender<usize>>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Undecided {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// A batch with at least one message that is not forwarded.
@@ -428,6 +446,7 @@ where
             text: frame.into(),
             id,
             running,
+            undecided: Mutex::new(Some(Undecided::of(&self.undecided))),
             probe,
         })
     }

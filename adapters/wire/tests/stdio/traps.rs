@@ -396,6 +396,39 @@ async fn a_slow_server_is_asked_once_and_a_late_answer_still_counts() {
 }
 
 #[tokio::test]
+async fn what_is_held_when_the_client_ends_still_gets_to_the_server() {
+    for shown in [true, false] {
+        let mut bench = bench(set());
+        let call = modern(1, ECHO, json!({"text": "x"}));
+        bench.client.send(&call).await;
+        bench.client.close().await;
+        let probe = bench.server.recv().await;
+        assert_eq!(probe["method"], "server/discover");
+        let answer = match shown {
+            true => {
+                json!({"jsonrpc": "2.0", "id": probe["id"], "result": {"supportedVersions": ["2026-07-28"]}})
+            }
+            false => {
+                json!({"jsonrpc": "2.0", "id": probe["id"], "error": {"code": -32601, "message": "?"}})
+            }
+        };
+        bench.server.send(&answer).await;
+        if shown {
+            assert_eq!(bench.client.recv().await["result"]["text"], "x");
+        } else {
+            // Not the server's era: it is to answer itself.
+            assert_eq!(bench.server.recv().await, call);
+            let theirs = json!({"jsonrpc": "2.0", "id": 1, "result": {"theirs": true}});
+            bench.server.send(&theirs).await;
+            assert_eq!(bench.client.recv().await, theirs);
+        }
+        assert_eq!(bench.server.line().await, b"", "then its input ends");
+        bench.server.close().await;
+        bench.relay.await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn forwarded_lists_under_way_are_bounded() {
     let got = std::sync::Arc::new(AtomicUsize::new(0));
     let count = got.clone();

@@ -111,7 +111,7 @@ impl SearchError {
 
 fn suggest(suggestion: &Option<&'static str>) -> String {
     suggestion
-        .map(|name| format!("; did you mean {name}?"))
+        .map(|name| format!(" (did you mean {name}?)"))
         .unwrap_or_default()
 }
 
