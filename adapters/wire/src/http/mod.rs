@@ -1,9 +1,15 @@
 //! Streamable HTTP: a layer in front of any service, and a reverse proxy in front of any URL.
 
+#[cfg(feature = "proxy")]
+mod alone;
 mod amend;
 mod answer;
 mod ask;
 mod body;
+#[cfg(feature = "proxy")]
+mod chunks;
+#[cfg(feature = "proxy")]
+mod connection;
 mod glance;
 pub(crate) mod headers;
 #[cfg(feature = "proxy")]
@@ -48,7 +54,7 @@ pub struct HttpOptions {
     /// `tools/list` are; a larger answer of theirs is 502 as JSON, and passes unamended in an event stream.
     pub max_amended_bytes: usize,
     /// How long the wrapped server may take to answer a question of ours, and to finish the JSON of an answer that is
-    /// amended; and a client to send its body.
+    /// amended; and a client to send its body, or to take something of a stream that has lasted for `max_listen`.
     pub timeout: Duration,
     /// How long a caller that the wrapped server took is remembered; at most 30 seconds.
     pub remember: Duration,
@@ -57,8 +63,9 @@ pub struct HttpOptions {
     /// How often a comment is sent on a stream of ours on which nothing happens.
     pub keep_alive: Duration,
     /// How long a listen stream may stay open. It ends with its result then, and who listens again is asked about anew:
-    /// a caller that the wrapped server no longer takes does not hear on for ever. A client that has stopped reading is
-    /// noticed when its connection takes something again: until then the stream keeps its place and its queue.
+    /// a caller that the wrapped server no longer takes does not hear on for ever. The proxy closes the connection of a
+    /// client that has stopped reading once it has taken nothing for `timeout` after this time; behind another server the
+    /// stream keeps its place and its queue until the connection takes something again.
     pub max_listen: Duration,
 }
 

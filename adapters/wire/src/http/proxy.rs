@@ -9,18 +9,14 @@ use std::time::Duration;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use mcp_ext_core::ExtensionSet;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::inline::Inline;
+use super::connection::{Limits, serve};
 use super::upstream::Upstream;
 use super::{Auth, HttpOptions, WireBody, WireLayer, WireService, json};
 
@@ -116,7 +112,12 @@ pub async fn proxy(
     });
 
     let places = Arc::new(Semaphore::new(options.max_connections));
-    let graceful = GracefulShutdown::new();
+    let limits = Limits {
+        head: options.head_timeout,
+        lasting: options.http.max_listen,
+        stalled: options.http.timeout,
+    };
+    let (stopping, stopped) = watch::channel(false);
     // Owned here, so that they end when this future does.
     let mut connections = JoinSet::new();
     // Once a second those that have ended are forgotten. And since a timer is always due soon, those that each request
@@ -154,24 +155,19 @@ pub async fn proxy(
         let Ok(peer) = HeaderValue::from_str(&peer.ip().to_string()) else {
             continue;
         };
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(options.head_timeout)
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(move |request| site.clone().serve(request, peer.clone())),
-            );
-        let connection = Inline::new(Box::pin(graceful.watch(connection)));
+        let service = move |request| site.clone().serve(request, peer.clone());
+        let connection = serve(stream, limits, service, stopped.clone());
         connections.spawn(async move {
-            // How a connection of a client ends is the client's business.
-            let _ = connection.await;
+            connection.await;
             drop(place);
         });
     }
     drop(listener);
     set.end_subscriptions();
     // Streams that never end are cut off.
-    let _ = tokio::time::timeout(options.grace, graceful.shutdown()).await;
+    let _ = stopping.send(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(options.grace, ended).await;
     connections.shutdown().await;
     Ok(())
 }

@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::WireBody;
+use super::connection::may_last;
 use super::layer::bad_gateway;
+use super::{WireBody, alone};
 
 /// How many ticks a connection is kept that nobody uses.
 const KEPT: u64 = 90;
@@ -115,7 +119,7 @@ impl Inner {
     }
 
     /// A new connection; `None` when there is none to be had.
-    async fn connect(&self) -> Option<Connection> {
+    async fn connect(&self) -> Option<TokioIo<TcpStream>> {
         let mut connector = self.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx)).await.ok()?;
         let to = Uri::builder()
@@ -124,13 +128,24 @@ impl Inner {
             .path_and_query("/")
             .build()
             .ok()?;
-        let stream = connector.call(to).await.ok()?;
+        connector.call(to).await.ok()
+    }
+
+    /// A new connection that can be used again and again.
+    async fn open(&self) -> Option<Connection> {
+        let stream = self.connect().await?;
         let (connection, work) = http1::handshake(stream).await.ok()?;
         tokio::spawn(async move {
             // Who waits for an answer over it is told how it ends.
             let _ = work.await;
         });
         Some(connection)
+    }
+
+    /// The answer to one request, which may last, on a connection of its own; `None` when the server cannot be reached.
+    async fn ask_alone(&self, request: Request<WireBody>) -> Option<Response<WireBody>> {
+        let stream = self.connect().await?.into_inner();
+        alone::exchange(stream, request).await.ok()
     }
 
     /// The answer to one request; `None` when the server cannot be reached.
@@ -140,7 +155,7 @@ impl Inner {
             let was_kept = kept.is_some();
             let mut connection = match kept {
                 Some(connection) => connection,
-                None => Box::pin(self.connect()).await?,
+                None => Box::pin(self.open()).await?,
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
@@ -153,6 +168,13 @@ impl Inner {
             }
         }
     }
+}
+
+/// Whether a request gets a connection of its own.
+fn is_alone(request: &Request<WireBody>) -> bool {
+    let size = request.size_hint().exact();
+    size.is_some_and(|size| size <= alone::MAX_BODY)
+        && may_last(request.method(), request.headers())
 }
 
 impl Service<Request<WireBody>> for Upstream {
@@ -178,17 +200,24 @@ impl Service<Request<WireBody>> for Upstream {
             request
                 .headers_mut()
                 .insert(header::HOST, this.host.clone());
-            let answer = tokio::time::timeout(this.answer_timeout, this.ask(request)).await;
-            Ok(match answer {
-                Ok(Some(response)) => response,
-                Ok(None) => bad_gateway("null", "the upstream server cannot be reached"),
-                Err(_) => {
-                    let mut response =
-                        bad_gateway("null", "the upstream server does not answer in time");
-                    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-                    response
+            let answer = async {
+                match is_alone(&request) {
+                    true => Box::pin(this.ask_alone(request)).await,
+                    false => this.ask(request).await,
                 }
-            })
+            };
+            Ok(
+                match tokio::time::timeout(this.answer_timeout, answer).await {
+                    Ok(Some(response)) => response,
+                    Ok(None) => bad_gateway("null", "the upstream server cannot be reached"),
+                    Err(_) => {
+                        let mut response =
+                            bad_gateway("null", "the upstream server does not answer in time");
+                        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+                        response
+                    }
+                },
+            )
         })
     }
 }

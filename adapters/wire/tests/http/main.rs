@@ -10,6 +10,7 @@ mod peers_installed;
 
 mod auth;
 mod checks;
+mod lasting;
 mod listen;
 mod peers;
 mod proxying;
