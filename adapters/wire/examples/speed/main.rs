@@ -12,6 +12,11 @@ use mcp_ext_core::{ExtensionSet, ExtensionSetBuilder, ToolCx, extension, handler
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The allocator of the command.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// A text.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub struct Text {
