@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use mcp_ext_acceptance::{Place, Server, Servers};
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use crate::peers;
 
@@ -354,24 +355,27 @@ impl Cell {
     }
 
     /// Nothing where the cell has no such transport; an error where its server cannot be had.
+    ///
+    /// To build or install one can take minutes, in which the clients of other cells must not wait for this thread.
     pub async fn start(&self, http: bool) -> Result<Option<Started>, String> {
         if matches!(self.front, Front::Adapter("layer")) && !http {
             return Ok(None);
         }
         let mut running = Vec::new();
         let program = match self.alone {
-            Alone::Ours(program) => program.path()?,
+            Alone::Ours(program) => block_in_place(|| program.path())?,
             Alone::Theirs(..) => String::new(),
         };
         let bare = match (&self.alone, http) {
             (Alone::Ours(_), false) => Server::Command(line(&program, &["plain"])),
-            (Alone::Theirs(stdio, _), false) => Server::Command(words(&stdio()?)),
+            (Alone::Theirs(stdio, _), false) => Server::Command(words(&block_in_place(stdio)?)),
             (Alone::Ours(_), true) => {
-                listening(&mut running, line(&program, &["plain", "--http"]))?
+                let plain = line(&program, &["plain", "--http"]);
+                block_in_place(|| listening(&mut running, plain))?
             }
             (Alone::Theirs(_, http), true) => {
                 let port = free_port();
-                running.push(Running(start(http(port)?)?));
+                running.push(Running(block_in_place(|| start(http(port)?))?));
                 wait_for(port).await?;
                 Server::Url(format!("http://127.0.0.1:{port}/mcp"))
             }
@@ -394,7 +398,7 @@ impl Cell {
                 }
             };
             if http {
-                listening(&mut running, command)
+                block_in_place(|| listening(&mut running, command))
             } else {
                 Ok(Server::Command(command))
             }
