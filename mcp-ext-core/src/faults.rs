@@ -803,7 +803,10 @@ impl<'s> Finder<'s> {
         let mut seen = BTreeSet::new();
         parts.retain(|part| seen.insert(part.clone()));
         // `null` reads best at the end.
-        parts.sort_by_key(|part| part == "null");
+        if let Some(at) = parts.iter().position(|part| part == "null") {
+            let null = parts.remove(at);
+            parts.push(null);
+        }
         if parts.is_empty() {
             "a value".to_owned()
         } else {
