@@ -17,7 +17,7 @@ use serde_json::Value;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::server::{TOOLS, runtime, set};
+use crate::server::{TOOLS, bare, runtime, set};
 
 const REQUEST: &str = r#"{"jsonrpc":"2.0","id":4,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
 
@@ -217,10 +217,7 @@ fn by_the_book(stream: &[u8]) -> Vec<Event> {
 
 /// Whether a message is the answer to the request, with something that could be amended.
 fn is_answer(data: &[u8]) -> bool {
-    let text = data
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(data)
-        .trim_ascii();
+    let text = bare(data);
     #[derive(serde::Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]

@@ -6,7 +6,7 @@
 use mcp_ext_wire::{Relay, RelayOptions};
 use serde_json::Value;
 
-use crate::server::{METHOD, Pipe, TOOLS, runtime, set};
+use crate::server::{ID, METHOD, Pipe, TOOLS, bare, runtime, set};
 
 pub(crate) fn run(data: &[u8]) {
     let Some(end) = data.iter().position(|b| *b == b'\n') else {
@@ -139,13 +139,6 @@ enum Way {
     Any,
 }
 
-/// A message without what may stand around it.
-fn bare(line: &[u8]) -> &[u8] {
-    line.strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(line)
-        .trim_ascii()
-}
-
 fn way(line: &[u8], limit: usize) -> Way {
     let text = bare(line);
     // What holds no name of ours, however it may be read, is none of our business.
@@ -183,6 +176,14 @@ fn way(line: &[u8], limit: usize) -> Way {
             // May be about a call that is under way.
             "notifications/cancelled" => Way::Any,
             METHOD => Way::Nowhere,
+            // In our name space, where there are none.
+            _ if method
+                .strip_prefix("notifications/")
+                .and_then(|rest| rest.strip_prefix(ID))
+                .is_some_and(|tail| tail.is_empty() || tail.starts_with('/')) =>
+            {
+                Way::Nowhere
+            }
             _ => Way::On,
         };
     }

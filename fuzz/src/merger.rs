@@ -15,7 +15,7 @@ use mcp_ext_wire::Relay;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use crate::server::{ID, Pipe, TOOLS, runtime, set, settle};
+use crate::server::{ID, Pipe, TOOLS, bare, runtime, set, settle};
 
 /// What the requests of the modern era declare; those of the legacy era declare nothing.
 static DECLARED: LazyLock<JsonObject> =
@@ -125,10 +125,7 @@ fn listed(set: &ExtensionSet, id: u64, result: &Value, seen: &Seen) {
 }
 
 fn check(set: &ExtensionSet, line: &[u8], out: &[u8], seen: &mut Seen) {
-    let frame = line
-        .strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(line)
-        .trim_ascii();
+    let frame = bare(line);
     let Some(raw) = std::str::from_utf8(frame)
         .ok()
         .and_then(|f| serde_json::from_str::<&RawValue>(f).ok())

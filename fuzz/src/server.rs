@@ -177,3 +177,15 @@ impl AsyncWrite for Pipe {
         Poll::Ready(Ok(()))
     }
 }
+
+/// A message without what may stand around it: a byte order mark, and what JSON counts as blanks.
+pub(crate) fn bare(mut line: &[u8]) -> &[u8] {
+    line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = line {
+        line = rest;
+    }
+    while let [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = line {
+        line = rest;
+    }
+    line
+}

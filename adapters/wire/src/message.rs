@@ -218,9 +218,13 @@ impl Id {
 
 /// A message without what may legally stand around it on a line: a byte order mark, blanks, a carriage return.
 pub(crate) fn trimmed(line: &[u8]) -> &[u8] {
-    line.strip_prefix(b"\xef\xbb\xbf")
-        .unwrap_or(line)
-        .trim_ascii()
+    // A form feed, which ASCII counts as a blank, is none in JSON.
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let start = line.iter().take_while(|byte| blank(byte)).count();
+    let line = line.get(start..).unwrap_or_default();
+    let end = line.iter().rev().take_while(|byte| blank(byte)).count();
+    line.get(..line.len() - end).unwrap_or_default()
 }
 
 /// `{"jsonrpc":"2.0","id":ID,"result":RESULT}`
@@ -266,6 +270,14 @@ pub(crate) fn notification_frame(method: &str, params: mcp_ext_core::wire::JsonO
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_json_counts_as_blank_stands_around_a_message() {
+        assert_eq!(trimmed(b"\xef\xbb\xbf \t{ }\r\n"), b"{ }");
+        assert_eq!(trimmed(b"\x0c{}\x0b\n"), b"\x0c{}\x0b");
+        assert_eq!(trimmed(b" \r\n"), b"");
+        assert!(Message::read(trimmed(b"{\"id\":1,\"method\":\"a\"}\x0c\n")).is_none());
+    }
 
     #[test]
     fn ids_keep_their_type() {
